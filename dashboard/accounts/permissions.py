@@ -1,0 +1,156 @@
+"""The one permission table: what each role may do, and what each route needs.
+
+`PermissionMiddleware` looks every request up here; a route that is not listed is refused. The matrix test
+(tests/architecture/test_permissions.py) walks the real URLs and asks each of them as every role.
+"""
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dashboard.accounts.roles import Role
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from dashboard.accounts.models import User
+
+
+class Right(enum.StrEnum):
+    """Something that a role may do."""
+
+    VIEW = "view"
+    SEE_ALL_PROJECTS = "see_all_projects"
+    OPERATE = "operate"
+    OPERATE_EVERYWHERE = "operate_everywhere"
+    VIEW_AUDIT = "view_audit"
+    MANAGE_CONNECTIONS = "manage_connections"
+    MANAGE_PEOPLE = "manage_people"
+    VIEW_HEALTH = "view_health"
+
+
+RIGHTS: dict[Role, frozenset[Right]] = {
+    Role.VIEWER: frozenset({Right.VIEW}),
+    Role.OPERATOR: frozenset({Right.VIEW, Right.OPERATE}),
+    Role.FINANCE: frozenset({Right.VIEW, Right.SEE_ALL_PROJECTS, Right.VIEW_AUDIT}),
+    Role.ADMIN: frozenset(Right),
+}
+
+
+def user_may(user: "User | AnonymousUser", right: Right | str) -> bool:
+    """Tell whether the user's role, as it is now, carries the right. No query. False for inactive people."""
+    role = getattr(user, "role", None)
+    if role is None or not user.is_active:
+        return False
+    return Right(right) in RIGHTS[Role(role)]
+
+
+@dataclass(frozen=True)
+class Route:
+    """What one URL name needs.
+
+    `right` None means public. `confirmed` routes want a password typed (or a sign-in) within the last minutes.
+    `background` requests are made by pages themselves and do not keep an idle session alive. `audited` names
+    the actions of which a successful unsafe request must leave at least one in the audit trail.
+    """
+
+    right: Right | None
+    methods: frozenset[str]
+    confirmed: bool = False
+    background: bool = False
+    audited: tuple[str, ...] = ()
+
+
+GET = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
+FORM = GET | POST
+
+
+def _public(methods: frozenset[str], *, background: bool = False) -> Route:
+    return Route(right=None, methods=methods, background=background)
+
+
+def _page(right: Right = Right.VIEW) -> Route:
+    return Route(right=right, methods=GET)
+
+
+def _act(right: Right, *audited: str, methods: frozenset[str] = POST, confirmed: bool = False) -> Route:
+    return Route(right=right, methods=methods, confirmed=confirmed, audited=audited)
+
+
+ROUTES: dict[str, Route] = {
+    # Sign-in
+    "account_login": _public(FORM),
+    "account_inactive": _public(GET),
+    "account_reset_password": _public(FORM),
+    "account_reset_password_done": _public(GET),
+    "account_reset_password_from_key": _public(FORM),
+    "account_reset_password_from_key_done": _public(GET),
+    "sign_in_link": _public(FORM),
+    "account_logout": _act(Right.VIEW, "session.ended", methods=FORM),
+    "account_reauthenticate": _act(Right.VIEW, methods=FORM),
+    "account_change_password": _act(Right.VIEW, "person.password_set", methods=FORM),
+    "account_set_password": _act(Right.VIEW, "person.password_set", methods=FORM),
+    # Settings: you
+    "settings": _page(),
+    "settings_you": _act(Right.VIEW, "person.renamed", methods=FORM),
+    "settings_sessions_end": _act(Right.VIEW, "session.others_ended"),
+    # Settings: connections
+    "settings_connections": _page(Right.MANAGE_CONNECTIONS),
+    "settings_connection_add": _act(
+        Right.MANAGE_CONNECTIONS, "connection.created", methods=FORM, confirmed=True
+    ),
+    "settings_connection": _page(Right.MANAGE_CONNECTIONS),
+    "settings_connection_rename": _act(Right.MANAGE_CONNECTIONS, "connection.renamed", methods=FORM),
+    "settings_connection_replace_key": _act(
+        Right.MANAGE_CONNECTIONS, "connection.key_replaced", methods=FORM, confirmed=True
+    ),
+    "settings_connection_test": _act(Right.MANAGE_CONNECTIONS, "connection.tested"),
+    "settings_connection_enable": _act(Right.MANAGE_CONNECTIONS, "connection.enabled"),
+    "settings_connection_disable": _act(Right.MANAGE_CONNECTIONS, "connection.disabled"),
+    "settings_connection_delete": _act(
+        Right.MANAGE_CONNECTIONS, "connection.deleted", methods=FORM, confirmed=True
+    ),
+    # Settings: people and teams
+    "settings_users": _page(Right.MANAGE_PEOPLE),
+    "settings_user_invite": _act(Right.MANAGE_PEOPLE, "person.invited", methods=FORM, confirmed=True),
+    "settings_user": _act(Right.MANAGE_PEOPLE, "person.changed", methods=FORM, confirmed=True),
+    "settings_user_link": _act(Right.MANAGE_PEOPLE, "person.link_made", confirmed=True),
+    "settings_user_activate": _act(Right.MANAGE_PEOPLE, "person.activated", confirmed=True),
+    "settings_user_deactivate": _act(Right.MANAGE_PEOPLE, "person.deactivated", confirmed=True),
+    "settings_teams": _act(Right.MANAGE_PEOPLE, "team.created", methods=FORM),
+    "settings_teams_from_projects": _act(Right.MANAGE_PEOPLE, "team.created"),
+    "settings_team": _act(Right.MANAGE_PEOPLE, "team.changed", methods=FORM),
+    "settings_team_delete": _act(Right.MANAGE_PEOPLE, "team.deleted", methods=FORM),
+    "settings_project_team": _act(Right.MANAGE_PEOPLE, "project.team_assigned"),
+    # Settings: health
+    "settings_health": _page(Right.VIEW_HEALTH),
+    # Overview, endpoints and acts. Whether a person may act on this endpoint depends on its team: web/targets.py
+    "healthz": _public(GET, background=True),
+    "overview": _page(),
+    "notices": Route(right=Right.VIEW, methods=GET, background=True),
+    "burn_meter": Route(right=Right.VIEW, methods=GET, background=True),
+    "live": Route(right=Right.VIEW, methods=GET, background=True),
+    "find": _page(),
+    "endpoints": _page(),
+    "endpoint": _page(),
+    "endpoint_events": _page(),
+    "endpoint_raw": _page(Right.OPERATE),
+    "endpoints_stop": _act(Right.OPERATE, "endpoint.stop_requested", methods=FORM),
+    "endpoint_stop": _act(Right.OPERATE, "endpoint.stop_requested", methods=FORM),
+    "endpoint_start": _act(Right.OPERATE, "endpoint.start_requested", methods=FORM),
+    "endpoint_scale": _act(Right.OPERATE, "endpoint.scale_requested", methods=FORM),
+    "endpoint_delete": _act(Right.OPERATE, "endpoint.delete_requested", methods=FORM),
+    "action": _page(),
+    "action_send_again": _act(Right.OPERATE, "endpoint.stop_sent_again"),
+    "action_cancel": _act(Right.OPERATE, "endpoint.stop_cancelled"),
+    # Activity: everyone sees the own acts and those on visible endpoints, VIEW_AUDIT sees all
+    "activity": _page(),
+    # All components on one page; the route exists in DEBUG only and shows sample values
+    "reference": _public(FORM),
+}
+
+
+def find_route(view_name: str) -> Route | None:
+    """Return what the URL name needs; None when the table does not know it, which means refused."""
+    return ROUTES.get(view_name)

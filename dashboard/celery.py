@@ -1,0 +1,43 @@
+"""The Celery application, its queues and the one table of periodic work.
+
+A beat entry expires before its next run, so that an outage leaves no backlog: the next tick computes from
+state anyway. Due times of stops are rows in PostgreSQL, never an eta.
+"""
+
+import os
+
+from celery import Celery
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+
+app = Celery("dashboard")
+app.set_default()  # for every thread: web views run in threads that would otherwise see an unconfigured app
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.task_queues = [Queue(name) for name in ("stops", "sync", "mail", "default")]
+app.autodiscover_tasks(["dashboard.core", "dashboard.mirror", "dashboard.lifecycle"])
+
+
+def every(seconds: float, task: str, *, queue: str, **kwargs: object) -> dict[str, object]:
+    """Return a beat entry that is dropped when no worker took it before the next one."""
+    return {
+        "task": task,
+        "schedule": seconds,
+        "kwargs": kwargs,
+        "options": {"expires": seconds, "queue": queue},
+    }
+
+
+app.conf.beat_schedule = {
+    # Canaries: a live process proves nothing, a row written through its queue does (core/heartbeats.py).
+    "canary-stops": every(15, "core.beat_heart", queue="stops", name="worker-stops"),
+    "canary-sync": every(15, "core.beat_heart", queue="sync", name="worker-sync"),
+    "reconcile": every(2, "lifecycle.reconcile", queue="stops"),
+    "sync-endpoints": every(30, "mirror.sync_endpoints", queue="sync"),
+    "sync-in-transition": every(5, "mirror.sync_in_transition", queue="sync"),
+    "sync-events": every(60, "mirror.sync_events", queue="sync"),
+    "sync-traffic": every(60, "mirror.sync_traffic", queue="sync"),
+    "sync-hardware": every(300, "mirror.sync_hardware", queue="sync"),
+    "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
+    "prune": every(3600, "mirror.prune", queue="sync"),
+}

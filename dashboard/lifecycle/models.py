@@ -1,0 +1,171 @@
+"""Acts on the provider's resources: asked for, claimed, sent, observed, with a receipt."""
+
+import uuid
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from dashboard.accounts.models import User
+from dashboard.mirror.models import Deployment, Endpoint
+
+
+class StopAction(models.Model):
+    """One act on one deployment (or, for a delete, an endpoint), from the wish to the proof.
+
+    Named after the act the product exists for; `kind` also covers start, scale and delete, so that a click, a
+    policy, a budget and an API call share one path, one claim and one receipt (docs/adr/0003). Written by
+    lifecycle/actions.py (the wish), claims.py (the claim) and steps.py (what was done and seen). A row is done only
+    when the provider's state was read back.
+
+    requested -> sent -> observed, or cancelled (before it was sent), refused (the provider said a final no; for
+    a stop never final: it is retried and escalated), superseded (the world was changed by someone else).
+    A claim is a lease on the row, not a state: it expires and is taken over.
+    """
+
+    class Kind(models.TextChoices):
+        STOP = "stop", "Stop"
+        START = "start", "Start"
+        SCALE = "scale", "Scale"
+        DELETE = "delete", "Delete"
+
+    class State(models.TextChoices):
+        REQUESTED = "requested", "Requested"
+        SENT = "sent", "Sent, waiting for the state"
+        OBSERVED = "observed", "Observed"
+        CANCELLED = "cancelled", "Cancelled"
+        REFUSED = "refused", "Refused"
+        SUPERSEDED = "superseded", "Superseded"
+
+    class Origin(models.TextChoices):
+        PERSON = "person", "Person"
+        POLICY = "policy", "Policy"
+        TIMER = "timer", "Timer"
+        BUDGET = "budget", "Budget"
+        API = "api", "API"
+
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    state = models.CharField(max_length=12, choices=State.choices, default=State.REQUESTED)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="actions")
+    deployment = models.ForeignKey(Deployment, null=True, on_delete=models.PROTECT, related_name="actions")
+    # What happened once must not happen twice: a form carries its key, a policy builds it from its decision.
+    idempotency_key = models.TextField(unique=True)
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+
+    origin = models.CharField(max_length=8, choices=Origin.choices)
+    requested_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+    requested_by_label = models.TextField()
+    reason = models.TextField(blank=True)
+    min_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
+    max_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
+    # Nano-dollars per hour when it was asked for: what a stop saves, what a start costs per `min_replicas`.
+    burn_low_at_request = models.BigIntegerField(null=True)
+    burn_high_at_request = models.BigIntegerField(null=True)
+    requested_at = models.DateTimeField(db_default=Now())
+    due_at = models.DateTimeField(db_default=Now())
+
+    # Claim. `generation` grows with every claim; a write that carries an old one hits no row (fencing).
+    generation = models.PositiveIntegerField(default=0)
+    lease_owner = models.TextField(blank=True)
+    lease_until = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(db_default=Now())
+
+    # What was sent. `sent_at` is the first time, written before the call leaves; `answered_at` the last acceptance.
+    sent_at = models.DateTimeField(null=True)
+    last_sent_at = models.DateTimeField(null=True)
+    answered_at = models.DateTimeField(null=True)
+    send_count = models.PositiveIntegerField(default=0)
+    state_when_sent = models.TextField(blank=True)
+    # v2 only: the scaling settings read before a stop, so that a later start brings windows and metrics back.
+    autoscaling_before = models.JSONField(null=True)
+
+    # What was seen. The last read; the first read that showed an effect; the first of unbroken 404 answers.
+    seen_state = models.TextField(blank=True)
+    seen_ready_replicas = models.PositiveIntegerField(null=True)
+    seen_at = models.DateTimeField(null=True, help_text="when it was first seen so")
+    effect_seen_at = models.DateTimeField(null=True)
+    absent_seen_at = models.DateTimeField(null=True)
+
+    failures = models.PositiveIntegerField(default=0, help_text="in a row; the back-off grows with it")
+    last_error = models.TextField(blank=True, help_text="one sentence; empty when the last attempt went well")
+    escalated_at = models.DateTimeField(
+        null=True, help_text="not confirmed within the limit; people were told"
+    )
+    finished_at = models.DateTimeField(null=True)
+    outcome = models.TextField(blank=True, help_text="one sentence on how it ended; empty while open")
+
+    OPEN_STATES = (State.REQUESTED, State.SENT)
+
+    class Meta:
+        indexes = [
+            # Reader: the claim query (lifecycle/claims.py), every two seconds from two processes.
+            models.Index(
+                fields=["due_at", "id"], name="action_open", condition=Q(state__in=["requested", "sent"])
+            ),
+            # Reader: rows and detail of an endpoint: what is under way, last receipt.
+            models.Index(fields=["endpoint", "-requested_at"], name="action_by_endpoint"),
+        ]
+        constraints = [
+            # Two people press Stop: one act, not two. The second is told about the first.
+            models.UniqueConstraint(
+                fields=["deployment", "kind"],
+                condition=Q(state__in=["requested", "sent"]),
+                name="action_one_open_per_kind",
+            ),
+            models.UniqueConstraint(
+                fields=["endpoint", "kind"],
+                condition=Q(state__in=["requested", "sent"], deployment=None),
+                name="action_one_open_per_endpoint_kind",
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=["start", "scale"]) | Q(max_replicas__gte=F("min_replicas")),
+                name="action_replica_bounds",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.kind}"
+
+    @property
+    def number(self) -> str:
+        """The receipt's number as people say it, e.g. R-00042."""
+        return f"R-{self.pk:05}"
+
+    @property
+    def is_open(self) -> bool:
+        """True until it was observed or has ended otherwise."""
+        return self.state in self.OPEN_STATES
+
+
+class ActionStep(models.Model):
+    """One line of a receipt: what was sent or seen, when. Append-only."""
+
+    class What(models.TextChoices):
+        REQUESTED = "requested", "Requested"
+        CLAIMED = "claimed", "Claimed"
+        SENT = "sent", "Sent"
+        ANSWERED = "answered", "Answered"
+        SEEN = "seen", "State read"
+        FAILED = "failed", "Attempt failed"
+        ESCALATED = "escalated", "Escalated"
+        DONE = "done", "Confirmed"
+        CANCELLED = "cancelled", "Cancelled"
+        REFUSED = "refused", "Refused"
+        SUPERSEDED = "superseded", "Superseded"
+
+    action = models.ForeignKey(StopAction, on_delete=models.CASCADE, related_name="steps")
+    at = models.DateTimeField(db_default=Now())
+    what = models.CharField(max_length=12, choices=What.choices)
+    state = models.TextField(blank=True, help_text="the provider's word, when one was read")
+    ready_replicas = models.PositiveIntegerField(null=True)
+    note = models.TextField(blank=True)
+    provider_request_id = models.TextField(blank=True)
+    # Set when the line was first written to the enforcer's journal, PostgreSQL being away: replays add nothing.
+    journal_id = models.UUIDField(null=True, unique=True)
+
+    class Meta:
+        indexes = [
+            # Reader: the receipt.
+            models.Index(fields=["action", "id"], name="action_step_in_order"),
+        ]

@@ -1,0 +1,93 @@
+"""Identity, projects, models, usage and metrics text (contract sections 5, 10, 12)."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from dashboard.together_api.calls.reading import fetch_all, read_one
+from dashboard.together_api.config import PAGE_SIZE
+from dashboard.together_api.errors import NotFoundError
+from dashboard.together_api.metrics import MetricsSnapshot, parse_metrics
+from dashboard.together_api.pagination import Listing
+from dashboard.together_api.payloads.identity import Model, Project, Whoami
+from dashboard.together_api.payloads.usage import UsageReport, UsageWindow
+from dashboard.together_api.requests import ApiCall, Flow
+
+USAGE_PAGE_SIZE = 1000
+"""Largest page of the usage API, in windows (contract 1.4)."""
+
+
+@dataclass(frozen=True)
+class BillingUsage:
+    """The bill of one period: its head, and its windows (a moving snapshot while the period is open)."""
+
+    report: UsageReport
+    windows: Listing[UsageWindow]
+
+
+def whoami() -> Flow[Whoami]:
+    """Return what the key is: organisation, project, type. Falls back to the v1 call where v3 is unknown."""
+    try:
+        return read_one(Whoami, (yield ApiCall(template="/v3/whoami")))
+    except NotFoundError:
+        reply = yield ApiCall(template="/v1/whoami")
+        return Whoami.from_flat(reply.json_object())
+
+
+def list_projects() -> Flow[Listing[Project]]:
+    """Return the projects that the key may see."""
+    return (yield from fetch_all(Project, ApiCall(template="/v1/projects", query={"limit": PAGE_SIZE})))
+
+
+def list_models(*, dedicated: bool | None = None) -> Flow[Listing[Model]]:
+    """Return the model catalogue, one body without paging."""
+    return (yield from fetch_all(Model, ApiCall(template="/v1/models", query={"dedicated": dedicated})))
+
+
+def get_billing_usage(
+    *,
+    month: str | None = None,
+    granularity: Literal["day", "hour"] = "day",
+    organization_id: str | None = None,
+) -> Flow[BillingUsage]:
+    """Return the provider's bill of `month` ("YYYY-MM", default the current one).
+
+    Raises NotFoundError where the organisation is not in the beta: ask `is_not_enabled(error)`.
+    """
+    call = ApiCall(
+        template="/v1/billing/usage",
+        query={
+            "month": month,
+            "granularity": granularity,
+            "limit": USAGE_PAGE_SIZE,
+            "organization_id": organization_id,
+        },
+    )
+    windows = yield from fetch_all(UsageWindow, call, identify=_window_identity)
+    try:
+        report = UsageReport.model_validate(dict(windows.envelope))
+    except ValidationError:
+        report = UsageReport()
+    return BillingUsage(report=report, windows=windows)
+
+
+def get_metrics(organization_id: str) -> Flow[MetricsSnapshot]:
+    """Return the organisation's counters from the Prometheus endpoint; an empty body is an empty snapshot.
+
+    Raises NotFoundError where the beta is not enabled: ask `is_not_enabled(error)`.
+    """
+    reply = yield ApiCall(
+        template="/organizations/{organization_id}/metrics",
+        ids={"organization_id": organization_id},
+        host="metrics",
+    )
+    try:
+        return parse_metrics(reply.text())
+    except ValueError as error:
+        raise reply.malformed(f"not a Prometheus text exposition: {error}") from error
+
+
+def _window_identity(entry: Any) -> str | None:
+    start = entry.get("start_time") if isinstance(entry, dict) else None
+    return start if isinstance(start, str) else None

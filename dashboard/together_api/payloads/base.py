@@ -1,0 +1,200 @@
+"""What all payloads share: tolerant field types, lazy pages, content hashes.
+
+The rules of contract 1.1 in one place: unknown fields are kept, unknown enum members stay plain `str`, null and
+absent are the same, counts may be digits in a string, optional text may be a number, both casings are read. Only an
+identity is ever required.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Annotated, Any, Final, Generic, Self, TypeVar
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+
+from dashboard.together_api.redaction import drop_secrets, may_hold_secrets, redact_text
+
+FINGERPRINT_BYTES: Final = 16
+"""blake2b-128: collisions are out of reach at our counts, and 16 bytes fit a uuid column."""
+
+RawItem = dict[str, Any]
+
+
+def fingerprint(raw: Any) -> bytes:
+    """Return 16 bytes that are equal exactly when two JSON values are equal, whatever the order of their keys."""
+    return hashlib.blake2b(
+        orjson.dumps(raw, option=orjson.OPT_SORT_KEYS), digest_size=FINGERPRINT_BYTES
+    ).digest()
+
+
+# --- field types -----------------------------------------------------------------------------------------------
+
+_NO_TIMES: Final = frozenset({"", "0", "0001-01-01T00:00:00Z"})  # the last is Go's zero time
+
+
+def _none_if_no_time(value: Any) -> Any:
+    if value == 0 or (isinstance(value, str) and value in _NO_TIMES):
+        return None
+    return value
+
+
+def _as_utc(value: datetime | None) -> datetime | None:
+    """Return an aware UTC time; a time without zone is UTC by contract 1.3."""
+    if value is None:
+        return None
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Timestamp = Annotated[datetime | None, BeforeValidator(_none_if_no_time), AfterValidator(_as_utc)]
+"""RFC 3339 text or epoch seconds, as aware UTC; null, absent, "", 0 and Go's zero time are None."""
+
+Text = Annotated[str, Field(coerce_numbers_to_str=False)]
+"""A string the contract promises: a number in its place is malformed; the default "" = the body did not say."""
+
+ItemT = TypeVar("ItemT")
+Items = tuple[ItemT, ...]
+"""A list the contract promises; null and absent are the empty one."""
+
+ValueT = TypeVar("ValueT")
+Table = dict[str, ValueT]
+"""A JSON object used as a table; null and absent are the empty one."""
+
+
+class Payload(BaseModel):
+    """Base of all parts of a body: frozen, keeps unknown fields, reads camelCase and snake_case."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="allow",
+        alias_generator=to_camel,
+        populate_by_name=True,
+        coerce_numbers_to_str=True,
+        protected_namespaces=(),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _treat_null_as_absent(cls, value: Any) -> Any:
+        # Real bodies carry null where the contract promises a string or a list; the default then says "unknown".
+        if isinstance(value, dict) and None in value.values():
+            return {key: item for key, item in value.items() if item is not None}
+        return value
+
+
+class Resource(Payload):
+    """Base of everything that comes as an item of its own; remembers the body it was read from, secrets dropped."""
+
+    _raw: RawItem = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def parse(cls, raw: RawItem) -> Self:
+        """Return the typed payload of an item of `page.raw_items`; raises pydantic's ValidationError (a ValueError)."""
+        parsed = cls.model_validate(raw)
+        parsed._raw = raw
+        return parsed
+
+    @property
+    def raw(self) -> RawItem:
+        """The body as received, without secrets; do not change it."""
+        return self._raw
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Content hash (16 bytes) of the body as received."""
+        return fingerprint(self._raw)
+
+
+@dataclass(frozen=True, slots=True)
+class MalformedItem:
+    """An item that could not be read; `id` is None when not even its identity could."""
+
+    raw: Any
+    error: str
+    id: str | None
+
+
+ResourceT = TypeVar("ResourceT", bound=Resource)
+
+
+@dataclass(frozen=True)
+class Page(Generic[ResourceT]):
+    """One page of a list: raw items at once, typed ones when asked for.
+
+    `entries` is the list as received (secrets dropped), `envelope` the rest of the body, `next_cursor` None at the
+    end. `raw_items` are the entries that are JSON objects; parse one with `page.model.parse(raw)`.
+    """
+
+    model: type[ResourceT]
+    entries: tuple[Any, ...]
+    next_cursor: str | None
+    envelope: Mapping[str, Any]
+
+    @cached_property
+    def raw_items(self) -> tuple[RawItem, ...]:
+        """The entries that are JSON objects, unparsed."""
+        return tuple(entry for entry in self.entries if isinstance(entry, dict))
+
+    @property
+    def items(self) -> tuple[ResourceT, ...]:
+        """The entries that could be read, typed; parsed once, on first use."""
+        return self._parsed[0]
+
+    @property
+    def malformed(self) -> tuple[MalformedItem, ...]:
+        """The entries that could not be read."""
+        return self._parsed[1]
+
+    @cached_property
+    def _parsed(self) -> tuple[tuple[ResourceT, ...], tuple[MalformedItem, ...]]:
+        return parse_items(self.model, self.entries)
+
+
+def parse_items(
+    model: type[ResourceT], entries: Iterable[Any]
+) -> tuple[tuple[ResourceT, ...], tuple[MalformedItem, ...]]:
+    """Return (typed items, malformed items) in order; one bad entry never costs the others."""
+    items: list[ResourceT] = []
+    malformed: list[MalformedItem] = []
+    for entry in entries:
+        if not isinstance(entry, dict):
+            malformed.append(MalformedItem(raw=entry, error="not a JSON object", id=None))
+            continue
+        try:
+            items.append(model.parse(entry))
+        except ValidationError as error:
+            malformed.append(MalformedItem(raw=entry, error=describe(error), id=item_id(entry)))
+    return tuple(items), tuple(malformed)
+
+
+def item_id(raw: Any) -> str | None:
+    """Return the `id` of an unparsed item, None when it has none that is text."""
+    value = raw.get("id") if isinstance(raw, dict) else None
+    return value if isinstance(value, str) and value else None
+
+
+def describe(error: ValidationError) -> str:
+    """Return a short sentence naming the first three fields that failed, without their values."""
+    parts = [
+        f"{'.'.join(str(step) for step in detail['loc']) or 'body'}: {detail['msg']}"
+        for detail in error.errors(include_url=False, include_input=False, include_context=False)[:3]
+    ]
+    return redact_text("; ".join(parts))
+
+
+def decode_body(body: bytes) -> Any:
+    """Return the JSON value of `body` without secret-bearing fields; raises ValueError when it is not JSON."""
+    value = orjson.loads(body)
+    return drop_secrets(value) if may_hold_secrets(body) else value

@@ -1,0 +1,124 @@
+"""Keep keys and secrets out of logs, errors and stored bodies.
+
+Two questions are answered here and nowhere else: what may a *text* not contain (error messages, log lines), and
+which *fields* of a body are dropped before anybody stores it (contract section 16).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+REDACTED: Final = "[redacted]"
+
+MAX_TEXT_CHARACTERS: Final = 500
+"""Longest provider text kept in an error (our choice: one sentence, never a page of HTML)."""
+
+_TEXT_PATTERNS: Final = (
+    re.compile(r"(?i)\bbearer\s+[^\s\"',;]+"),
+    # Together (tgp_v1_), Hugging Face, OpenAI-like, GitHub and AWS key shapes.
+    re.compile(r"\b(?:tgp_v\d+_|hf_|sk-|ghp_|github_pat_|AKIA)[A-Za-z0-9_\-]{8,}"),
+    # Older Together keys are 64 hex digits; a digest that looks the same is no loss.
+    re.compile(r"\b[0-9a-fA-F]{64}\b"),
+    # Presigned URLs: the query is the credential.
+    re.compile(r"(?i)(?<=[?&])(?:x-amz-[a-z-]+|signature|sig|token|access_token|key|api_key)=[^&\s\"']+"),
+    re.compile(r"(?i)(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)"),
+)
+
+# Compared without case and underscores. Any value is dropped.
+_DROPPED_KEYS: Final = frozenset({"kubeconfig", "remoteurl"})
+# Dropped when the value is text: `api_key` is also the name of a harmless object in GET /v3/whoami.
+_DROPPED_TEXT_KEYS: Final = frozenset(
+    {
+        "token", "hftoken", "accesstoken", "refreshtoken", "hfapitoken", "apikey", "wandbapikey", "password",
+        "secret", "clientsecret", "secretkey", "secretvalue", "privatekey", "authorization",
+    }
+)  # fmt: skip
+# Containers of name/value pairs: names stay, values go (container deployments, contract section 9).
+_ENVIRONMENT_KEYS: Final = frozenset({"environmentvariables", "environment", "env", "envvars"})
+# Free text written by other people's programs.
+_REDACTED_TEXT_KEYS: Final = frozenset({"logexcerpt"})
+
+# Looked for in the lower-cased body; every key above contains one of these. `\\u` = an escaped spelling of a key.
+_SUSPECT_BYTES: Final = (
+    b"kube", b"remote", b'token"', b'key"', b'password"', b"secret", b'authorization"', b'"env', b"excerpt", b"\\u",
+)  # fmt: skip
+
+_REMEMBERED_BYTES: Final = 100_000
+_MOST_DIGESTS: Final = 2_000
+_clean_digests: Final[set[bytes]] = set()
+
+
+def redact_text(text: str, *, secrets: Iterable[str] = ()) -> str:
+    """Return `text` without the given secrets and without anything shaped like one, at most 500 characters."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, REDACTED)
+    for pattern in _TEXT_PATTERNS:
+        text = pattern.sub(REDACTED, text)
+    text = " ".join(text.split())
+    if len(text) > MAX_TEXT_CHARACTERS:
+        return text[: MAX_TEXT_CHARACTERS - 1] + "…"
+    return text
+
+
+def may_hold_secrets(body: bytes) -> bool:
+    """Tell whether `body` names any secret-bearing field, so that a list of 10,000 clean items is not walked.
+
+    A JSON body could spell a key with `\\u` escapes; any escape at all therefore counts as suspect. Large bodies that
+    were found clean are remembered by their hash: the mirror reads the same lists twice a minute.
+    """
+    if len(body) < _REMEMBERED_BYTES:
+        return _names_suspect(body)
+    digest = hashlib.blake2b(body, digest_size=16).digest()
+    if digest in _clean_digests:
+        return False
+    if _names_suspect(body):
+        return True
+    if len(_clean_digests) >= _MOST_DIGESTS:
+        _clean_digests.clear()
+    _clean_digests.add(digest)
+    return False
+
+
+def _names_suspect(body: bytes) -> bool:
+    lowered = body.lower()
+    return any(suspect in lowered for suspect in _SUSPECT_BYTES)
+
+
+def drop_secrets(value: Any) -> Any:
+    """Return a copy of a decoded JSON value without secret-bearing fields; environment variables keep their names."""
+    if isinstance(value, Mapping):
+        return {key: _clean_field(key, item) for key, item in value.items() if not _is_dropped(key, item)}
+    if isinstance(value, list):
+        return [drop_secrets(item) for item in value]
+    if isinstance(value, str):
+        # PostgreSQL stores no NUL, neither in text nor in jsonb: one in a name must not stop the mirror.
+        return value.replace("\0", "\ufffd")
+    return value
+
+
+def _normalise(key: str) -> str:
+    return key.replace("_", "").replace("-", "").lower()
+
+
+def _is_dropped(key: str, value: Any) -> bool:
+    name = _normalise(key)
+    return name in _DROPPED_KEYS or (name in _DROPPED_TEXT_KEYS and isinstance(value, str))
+
+
+def _clean_field(key: str, value: Any) -> Any:
+    name = _normalise(key)
+    if name in _ENVIRONMENT_KEYS:
+        return _names_only(value)
+    if name in _REDACTED_TEXT_KEYS and isinstance(value, str):
+        return redact_text(value)
+    return drop_secrets(value)
+
+
+def _names_only(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict.fromkeys(value, REDACTED)
+    if isinstance(value, list):
+        return [{"name": item.get("name")} if isinstance(item, Mapping) else REDACTED for item in value]
+    return REDACTED

@@ -1,0 +1,43 @@
+"""Short words for the provider's long names. Pure; the full name always stays in a title."""
+
+import re
+
+# "4xnvidia-h100-80gb", "1x_nvidia_h100_80gb_sxm", "2x nvidia-h200-140gb": count, maker, type, memory.
+_HARDWARE = re.compile(r"^(\d+)\s*x[\s_-]*(?:nvidia[\s_-]*|amd[\s_-]*)?([a-z]*\d+[a-z]*)", re.IGNORECASE)
+MULTIPLY = "\N{MULTIPLICATION SIGN}"
+
+
+def shorten_hardware(name: str) -> str:
+    """Return ``4× H100`` for ``4xnvidia-h100-80gb``; a name of another form as it is."""
+    match = _HARDWARE.match(name)
+    return f"{match[1]}{MULTIPLY} {match[2].upper()}" if match else name
+
+
+def shorten_model(name: str) -> str:
+    """Return the part of a model's name after its maker: ``gpt-oss-120b`` of ``openai/gpt-oss-120b``."""
+    return name.rsplit("/", 1)[-1]
+
+
+def count_nouns(count: int, noun: str) -> str:
+    """Return ``1 replica``, ``2 replicas``, ``1,000 endpoints``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def describe_replicas(ready: int | None, desired: int | None, *, low: int | None, high: int | None) -> str:
+    """Return ``2/2 ready``; bounds where the provider does not tell how many run: ``1–2 replicas``."""
+    if ready is not None:
+        return f"{ready}/{desired if desired is not None else ready} ready"
+    if low is None and high is None:
+        return ""
+    low, high = low or 0, high if high is not None else (low or 0)
+    return count_nouns(high, "replica") if low == high else f"{low}–{high} replicas"
+
+
+def format_rate(per_minute: float) -> str:
+    """Return ``212 req/min``; below ten with one decimal: ``0.4 req/min``."""
+    return f"{per_minute:,.0f} req/min" if per_minute >= 10 or not per_minute else f"{per_minute:.1f} req/min"
+
+
+def format_count(count: float) -> str:
+    """Return a count in full below a million, else in millions: ``118,402``, ``31.6 M``."""
+    return f"{count:,.0f}" if count < 1_000_000 else f"{count / 1_000_000:,.1f} M"

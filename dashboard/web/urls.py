@@ -1,0 +1,62 @@
+"""The pages. Every name stands in accounts/permissions.py, or it is refused."""
+
+from django.conf import settings
+from django.urls import include, path
+
+from dashboard.web import live
+from dashboard.web.views import actions, activity, endpoint, endpoints, find, overview, reference
+from dashboard.web.views import health as health_probe
+from dashboard.web.views.settings import connections, health, teams, users, you
+
+settings_patterns = [
+    path("", you.show_start, name="settings"),
+    path("you/", you.show_you, name="settings_you"),
+    path("you/sessions/end/", you.end_other_sessions, name="settings_sessions_end"),
+    path("connections/", connections.list_connections, name="settings_connections"),
+    path("connections/add/", connections.add_connection, name="settings_connection_add"),
+    path("connections/<int:pk>/", connections.show_connection, name="settings_connection"),
+    path("connections/<int:pk>/rename/", connections.rename_connection, name="settings_connection_rename"),
+    path("connections/<int:pk>/key/", connections.replace_key, name="settings_connection_replace_key"),
+    path("connections/<int:pk>/test/", connections.test_connection, name="settings_connection_test"),
+    path("connections/<int:pk>/enable/", connections.enable_connection, name="settings_connection_enable"),
+    path("connections/<int:pk>/disable/", connections.disable_connection, name="settings_connection_disable"),
+    path("connections/<int:pk>/delete/", connections.delete_connection, name="settings_connection_delete"),
+    path("users/", users.list_users, name="settings_users"),
+    path("users/invite/", users.invite_user, name="settings_user_invite"),
+    path("users/<int:pk>/", users.change_user, name="settings_user"),
+    path("users/<int:pk>/link/", users.make_link, name="settings_user_link"),
+    path("users/<int:pk>/activate/", users.activate_user, name="settings_user_activate"),
+    path("users/<int:pk>/deactivate/", users.deactivate_user, name="settings_user_deactivate"),
+    path("teams/", teams.list_teams, name="settings_teams"),
+    path("teams/from-projects/", teams.create_from_projects, name="settings_teams_from_projects"),
+    path("teams/<int:pk>/", teams.change_team, name="settings_team"),
+    path("teams/<int:pk>/delete/", teams.delete_team, name="settings_team_delete"),
+    path("projects/<int:pk>/team/", teams.assign_project, name="settings_project_team"),
+    path("health/", health.show_health, name="settings_health"),
+]
+
+urlpatterns = [
+    path("", overview.show_overview, name="overview"),
+    path("healthz", health_probe.show_healthz, name="healthz"),
+    path("live/", live.stream_changes, name="live"),
+    path("notices/", overview.show_notices, name="notices"),
+    path("meter/", overview.show_meter, name="burn_meter"),
+    path("find/", find.find, name="find"),
+    path("endpoints/", endpoints.list_endpoints, name="endpoints"),
+    path("endpoints/stop/", actions.stop_endpoints, name="endpoints_stop"),
+    path("endpoints/<int:pk>/", endpoint.show_endpoint, name="endpoint"),
+    path("endpoints/<int:pk>/events/", endpoint.list_events, name="endpoint_events"),
+    path("endpoints/<int:pk>/raw/", endpoint.show_raw, name="endpoint_raw"),
+    path("endpoints/<int:pk>/stop/", actions.stop_endpoint, name="endpoint_stop"),
+    path("endpoints/<int:pk>/start/", actions.start_endpoint, name="endpoint_start"),
+    path("endpoints/<int:pk>/scale/", actions.scale_endpoint, name="endpoint_scale"),
+    path("endpoints/<int:pk>/delete/", actions.delete_endpoint, name="endpoint_delete"),
+    path("actions/<uuid:public_id>/", actions.show_action, name="action"),
+    path("actions/<uuid:public_id>/again/", actions.send_again, name="action_send_again"),
+    path("actions/<uuid:public_id>/cancel/", actions.cancel_action, name="action_cancel"),
+    path("activity/", activity.show_activity, name="activity"),
+    path("settings/", include(settings_patterns)),
+]
+
+if settings.DEBUG:
+    urlpatterns.append(path("reference/", reference.show_reference, name="reference"))

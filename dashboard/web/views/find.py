@@ -1,0 +1,89 @@
+"""The palette: pages, endpoints and deployments by name."""
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from dashboard.accounts.models import User
+from dashboard.accounts.permissions import find_route, user_may
+from dashboard.core import status
+from dashboard.mirror.querysets import (
+    MOST_SEARCH_WORDS,
+    present,
+    search_endpoints,
+    visible_deployments,
+    visible_endpoints,
+)
+from dashboard.web.forms import SearchForm
+from dashboard.web.htmx import render_page
+from dashboard.web.nav import FindGroup, FindResult
+
+MOST_HITS = 8
+# (words, route, icon); only those that the person's role may open are offered.
+_PAGES = (
+    ("Overview", "overview", "overview"),
+    ("Endpoints", "endpoints", "endpoints"),
+    ("Activity", "activity", "activity"),
+    ("Settings: you and your sessions", "settings_you", "user"),
+    ("Settings: connections and API keys", "settings_connections", "plug"),
+    ("Settings: users", "settings_users", "users"),
+    ("Settings: teams and projects", "settings_teams", "users"),
+    ("Settings: health", "settings_health", "activity"),
+)
+
+
+def find(request: HttpRequest) -> HttpResponse:
+    """Answer the palette, or show the same hits as a page."""
+    assert isinstance(request.user, User)  # noqa: S101 - the permission table lets nobody else in
+    query = " ".join(SearchForm(request.GET).read().split())
+    groups = [
+        FindGroup("Endpoints", find_endpoints(request.user, query)) if query else None,
+        FindGroup("Deployments", find_deployments(request.user, query)) if query else None,
+        FindGroup("Pages", find_pages(request.user, query)),
+    ]
+    context = {"groups": [group for group in groups if group and group.results], "query": query}
+    return render_page(request, "endpoints/find.html", "components/_find_results.html", context)
+
+
+def find_pages(user: User, query: str) -> tuple[FindResult, ...]:
+    """Return the pages whose words hold every word of the query and that the role may open. No query."""
+    words = query.lower().split()
+    hits = []
+    for label, name, icon in _PAGES:
+        route = find_route(name)
+        if route is None or (route.right is not None and not user_may(user, route.right)):
+            continue
+        if all(word in label.lower() for word in words):
+            hits.append(FindResult(label, reverse(name), icon))
+    return tuple(hits)
+
+
+def find_endpoints(user: User, query: str) -> tuple[FindResult, ...]:
+    """Return the dearest endpoints that match. One query."""
+    rows = search_endpoints(present(visible_endpoints(user)), query).order_by(
+        "-burn_high", "display_name", "id"
+    )
+    return tuple(
+        FindResult(
+            row.display_name,
+            reverse("endpoint", args=[row.pk]),
+            "endpoints",
+            detail=status.read_value(row.status).word,
+        )
+        for row in rows[:MOST_HITS]
+    )
+
+
+def find_deployments(user: User, query: str) -> tuple[FindResult, ...]:
+    """Return deployments whose own name matches and is not their endpoint's. One query."""
+    rows = present(visible_deployments(user)).select_related("endpoint").defer("payload", "endpoint__payload")
+    for word in query.split()[:MOST_SEARCH_WORDS]:
+        rows = rows.filter(name__icontains=word)
+    return tuple(
+        FindResult(
+            row.name,
+            f"{reverse('endpoint', args=[row.endpoint_id])}#deployments",
+            "chip",
+            detail=f"of {row.endpoint.display_name}",
+        )
+        for row in rows.exclude(generation="v1").order_by("name", "id")[:MOST_HITS]
+    )

@@ -1,0 +1,120 @@
+"""Overview: what burns, what idles, what runs, what happened."""
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from billing.burn import share_percent
+from dashboard.accounts.models import User
+from dashboard.accounts.permissions import Right, user_may
+from dashboard.core import status
+from dashboard.lifecycle.idleness import idle_filter
+from dashboard.lifecycle.models import StopAction
+from dashboard.mirror.querysets import DEFAULT_SORT, one_snapshot, present, sort_endpoints, visible_endpoints
+from dashboard.web.feed import find_last_stopped, read_recent
+from dashboard.web.htmx import is_partial, render_page
+from dashboard.web.notices import find_late_stops, gather_notices
+from dashboard.web.rows import build_rows
+from dashboard.web.snapshot import Snapshot, take_snapshot
+from dashboard.web.watch import read_watch
+
+# Rows of the overview: what costs most. The rest is one click away.
+MOST_ROWS = 20
+RECENT_EVENTS = 8
+# What rests costs nothing and needs no place here.
+_RESTING = (status.STOPPED.value, status.FAILED.value, status.EMPTY.value)
+
+
+_STATE_WORDS = {
+    "requested": "requested",
+    "sent": "sent, not confirmed yet",
+    "observed": "confirmed",
+    "refused": "refused",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LastAct:
+    """The newest act in what the user sees, for the fourth cell of the stat strip."""
+
+    action: StopAction
+    open_count: int
+
+    @property
+    def words(self) -> str:
+        """Return how far it is, as people say it."""
+        return _STATE_WORDS.get(self.action.state, self.action.state)
+
+
+def show_overview(request: HttpRequest) -> HttpResponse:
+    """Show the front page, or its live part."""
+    with one_snapshot():
+        snapshot = take_snapshot(request)
+        user, totals = snapshot.user, snapshot.totals
+        running = (
+            present(visible_endpoints(user)).exclude(status__in=_RESTING).select_related("project__team")
+        )
+        dearest = sort_endpoints(running, DEFAULT_SORT, idle=idle_filter(snapshot.now))[:MOST_ROWS]
+        rows = build_rows(list(dearest), user=user, now=snapshot.now)
+        everything, resting = totals.everything(), sum(totals.of_status(one).count for one in _RESTING)
+        context = page_context(request, snapshot) | {
+            "rows": rows,
+            "running_count": everything.count - resting,
+            "everything": everything,
+            "serving": totals.serving(),
+            "idle": totals.idle(),
+            "idle_percent": share_percent(totals.idle().burn, whole=everything.burn),
+            "starting": totals.of_status(status.STARTING.value),
+            "failed": totals.of_status(status.FAILED.value),
+            "last_act": find_last_act(user),
+            "recent": read_recent(user, limit=RECENT_EVENTS),
+            "last_stopped": None if rows else find_last_stopped(user),
+        }
+        return render_page(request, "overview/page.html", "overview/_overview.html", context)
+
+
+def show_notices(request: HttpRequest) -> HttpResponse:
+    """Refresh age and notes of an open page, and tell which of the watched acts have ended."""
+    if not is_partial(request):
+        return redirect("overview")
+    with one_snapshot():
+        context = page_context(request, take_snapshot(request))
+        return render(request, "overview/_notices.html", context | {"is_refresh": True})
+
+
+def show_meter(request: HttpRequest) -> HttpResponse:
+    """Refresh the burn meter of the sidebar."""
+    if not is_partial(request):
+        return redirect("overview")
+    with one_snapshot():
+        take_snapshot(request)
+        return render(request, "overview/_meter.html")
+
+
+def page_context(request: HttpRequest, snapshot: Snapshot) -> dict[str, object]:
+    """Return what every mirrored page shows above its content. Three queries."""
+    user, now = snapshot.user, snapshot.now
+    watch = read_watch(user, watched=request.GET.get("watch", ""), now=now)
+    return {
+        "snapshot": snapshot,
+        "now": now,
+        "synced_at": snapshot.freshness.synced_at,
+        "is_stale": snapshot.is_stale,
+        "notices": gather_notices(user, freshness=snapshot.freshness, now=now),
+        "late_stops": find_late_stops(user, now=now),
+        "watch": watch,
+        "notices_url": f"{reverse('notices')}?watch={watch.token}",
+        "may_operate": user_may(user, Right.OPERATE),
+        "may_connect": user_may(user, Right.MANAGE_CONNECTIONS),
+    }
+
+
+def find_last_act(user: User) -> LastAct | None:
+    """Return the newest act on what the user sees and how many are under way; None before the first. Two queries."""
+    acts = StopAction.objects.filter(endpoint__in=visible_endpoints(user).values("pk"))
+    newest = acts.select_related("endpoint").defer("endpoint__payload").order_by("-pk").first()
+    if newest is None:
+        return None
+    return LastAct(newest, acts.filter(state__in=StopAction.OPEN_STATES).count())

@@ -1,0 +1,1 @@
+"""Settings: you, connections, users, teams, health."""

@@ -1,0 +1,225 @@
+"""What the permission matrix needs to ask each route: objects, address parts, and a valid form.
+
+A new route with address parts needs an entry in `ADDRESSES`, a new one that acts needs one in `FORMS`; the
+matrix fails with the route's name until both are there.
+"""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.test import Client
+
+from dashboard.accounts.audit import Actor
+from dashboard.accounts.models import Connection, Team, User
+from dashboard.lifecycle import actions
+from dashboard.lifecycle.models import StopAction
+from dashboard.mirror.models import Deployment, Endpoint, Project
+from tests import factories
+from tests.conftest import sign_in
+
+NEW_PASSWORD = "another correct horse battery"
+
+
+@dataclass
+class World:
+    """One organisation with a team that owns everything, and people inside and outside of it."""
+
+    team: Team
+    other_team: Team
+    connection: Connection
+    project: Project
+    endpoint: Endpoint
+    deployment: Deployment
+    people: dict[str, User]
+    # An open stop of another endpoint of the team.
+    action: StopAction
+    # A person on whom acts may be tried.
+    subject: User
+    clients: dict[str, Client] = field(default_factory=dict)
+
+    def client(self, who: str) -> Client:
+        """Return the browser of a person: anonymous, viewer, operator, other_operator, finance, admin."""
+        if who not in self.clients:
+            self.clients[who] = Client() if who == "anonymous" else sign_in(self.people[who])
+        return self.clients[who]
+
+
+def make_world() -> World:
+    team, other_team = factories.make_team("Search"), factories.make_team("Legal")
+    connection = factories.make_connection(name="Fernhill")
+    project = factories.make_project(connection=connection, team=team)
+    endpoint = factories.make_endpoint(project=project)
+    deployment = factories.make_deployment(endpoint=endpoint)
+    factories.make_sync_run(connection=connection)
+    people = {
+        "viewer": factories.make_viewer(teams=(team,)),
+        "operator": factories.make_operator(teams=(team,)),
+        "other_operator": factories.make_operator(teams=(other_team,)),
+        "finance": factories.make_finance(),
+        "admin": factories.make_admin(),
+    }
+    requested = actions.request_stop(
+        factories.make_deployment(endpoint=factories.make_endpoint(project=project)),
+        actor=Actor.for_person(people["operator"]),
+        idempotency_key="sample",
+    )
+    return World(
+        action=requested.action,
+        team=team,
+        other_team=other_team,
+        connection=connection,
+        project=project,
+        endpoint=endpoint,
+        deployment=deployment,
+        people=people,
+        subject=factories.make_viewer(teams=(team,)),
+    )
+
+
+@dataclass(frozen=True)
+class Address:
+    """The parts of a route's address. `is_scoped`: people of another team get 404, whatever their role."""
+
+    parts: Callable[[World], dict[str, Any]]
+    is_scoped: bool = False
+
+
+def _connection(world: World) -> dict[str, Any]:
+    return {"pk": world.connection.pk}
+
+
+def _subject(world: World) -> dict[str, Any]:
+    return {"pk": world.subject.pk}
+
+
+def _team(world: World) -> dict[str, Any]:
+    return {"pk": world.team.pk}
+
+
+def _endpoint(world: World) -> dict[str, Any]:
+    return {"pk": world.endpoint.pk}
+
+
+def _action(world: World) -> dict[str, Any]:
+    return {"public_id": world.action.public_id}
+
+
+ADDRESSES: dict[str, Address] = {
+    "endpoint": Address(_endpoint, is_scoped=True),
+    "endpoint_events": Address(_endpoint, is_scoped=True),
+    "endpoint_raw": Address(_endpoint, is_scoped=True),
+    "endpoint_stop": Address(_endpoint, is_scoped=True),
+    "endpoint_start": Address(_endpoint, is_scoped=True),
+    "endpoint_scale": Address(_endpoint, is_scoped=True),
+    "endpoint_delete": Address(_endpoint, is_scoped=True),
+    "action": Address(_action, is_scoped=True),
+    "action_send_again": Address(_action, is_scoped=True),
+    "action_cancel": Address(_action, is_scoped=True),
+    "sign_in_link": Address(lambda world: {"token": "no-such-token"}),
+    "account_reset_password_from_key": Address(lambda world: {"uidb36": "1", "key": "no-such-key"}),
+    "settings_connection": Address(_connection),
+    "settings_connection_rename": Address(_connection),
+    "settings_connection_replace_key": Address(_connection),
+    "settings_connection_test": Address(_connection),
+    "settings_connection_enable": Address(_connection),
+    "settings_connection_disable": Address(_connection),
+    "settings_connection_delete": Address(_connection),
+    "settings_user": Address(_subject),
+    "settings_user_link": Address(_subject),
+    "settings_user_activate": Address(_subject),
+    "settings_user_deactivate": Address(_subject),
+    "settings_team": Address(_team),
+    "settings_team_delete": Address(_team),
+    "settings_project_team": Address(lambda world: {"pk": world.project.pk}),
+}
+
+
+@dataclass(frozen=True)
+class Act:
+    """A valid form for a route, and what must be so before it is sent."""
+
+    form: Callable[[World], dict[str, Any]] = lambda world: {}
+    prepare: Callable[[World], None] = lambda world: None
+    # The simulated provider must answer.
+    needs_provider: bool = False
+
+
+def _forget_password(world: World) -> None:
+    admin = world.people["admin"]
+    admin.set_unusable_password()
+    admin.save(update_fields=["password"])
+    world.clients.pop("admin", None)
+
+
+def _forget_organization(world: World) -> None:
+    # The simulator's organisation has an id of its own.
+    type(world.connection).objects.filter(pk=world.connection.pk).update(organization_id="")
+
+
+def _use_a_connection_without_receipts(world: World) -> None:
+    world.connection = factories.make_connection()
+
+
+def _make_unowned_project(world: World) -> None:
+    factories.make_project(connection=world.connection, name="Lonely")
+
+
+def _key(world: World) -> dict[str, Any]:
+    return {"key": str(uuid.uuid4())}
+
+
+def _bounds(world: World) -> dict[str, Any]:
+    return _key(world) | {"deployment": world.deployment.pk, "min_replicas": 2, "max_replicas": 3}
+
+
+def _stop_deployment(world: World) -> None:
+    type(world.deployment).objects.filter(pk=world.deployment.pk).update(
+        state="DEPLOYMENT_STATE_STOPPED", ready_replicas=0, billable_low=0, billable_high=0
+    )
+
+
+FORMS: dict[str, Act] = {
+    "endpoints_stop": Act(lambda world: _key(world) | {"endpoint": [world.endpoint.pk]}),
+    "endpoint_stop": Act(_key),
+    "endpoint_start": Act(_bounds, _stop_deployment),
+    "endpoint_scale": Act(_bounds),
+    "endpoint_delete": Act(_key, _stop_deployment),
+    "action_send_again": Act(),
+    "action_cancel": Act(),
+    "account_logout": Act(),
+    "account_change_password": Act(
+        lambda world: {
+            "oldpassword": factories.PASSWORD,
+            "password1": NEW_PASSWORD,
+            "password2": NEW_PASSWORD,
+        }
+    ),
+    "account_set_password": Act(
+        lambda world: {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}, _forget_password
+    ),
+    "settings_you": Act(lambda world: {"name": "Ada"}),
+    "settings_sessions_end": Act(),
+    "settings_connection_add": Act(
+        lambda world: {"name": "Second", "api_key": "second-key"}, needs_provider=True
+    ),
+    "settings_connection_rename": Act(lambda world: {"name": "Renamed"}),
+    "settings_connection_replace_key": Act(
+        lambda world: {"api_key": "second-key"}, _forget_organization, needs_provider=True
+    ),
+    "settings_connection_test": Act(needs_provider=True),
+    "settings_connection_enable": Act(),
+    "settings_connection_disable": Act(),
+    "settings_connection_delete": Act(prepare=_use_a_connection_without_receipts),
+    "settings_user_invite": Act(lambda world: {"email": "new@example.com", "role": "viewer"}),
+    "settings_user": Act(lambda world: {"name": "Sub", "role": "operator", "teams": [world.team.pk]}),
+    "settings_user_link": Act(),
+    "settings_user_activate": Act(),
+    "settings_user_deactivate": Act(),
+    "settings_teams": Act(lambda world: {"name": "Brand new"}),
+    "settings_teams_from_projects": Act(prepare=_make_unowned_project),
+    "settings_team": Act(lambda world: {"name": "Search and more"}),
+    "settings_team_delete": Act(),
+    "settings_project_team": Act(lambda world: {"team": world.other_team.pk}),
+}

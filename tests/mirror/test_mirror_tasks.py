@@ -1,0 +1,140 @@
+"""The periodic work: names, queues, arguments, and that one connection does not cost another its turn."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from dashboard.accounts.crypto import CryptoError
+from dashboard.celery import app
+from dashboard.mirror import prune, tasks
+from dashboard.mirror.models import EndpointEvent, MalformedPayload, SyncRun
+from tests import factories
+from tests.mirror.conftest import Mirror
+
+BEAT = {name: entry for name, entry in app.conf.beat_schedule.items() if entry["task"].startswith("mirror.")}
+
+
+def test_every_periodic_task_of_the_mirror_exists_and_has_its_queue():
+    app.loader.import_default_modules()
+
+    assert len(BEAT) == 7
+    for entry in BEAT.values():
+        assert entry["task"] in app.tasks
+        assert entry["options"]["queue"] == "sync"
+        assert entry["options"]["expires"] <= entry["schedule"]
+        assert json.loads(json.dumps(entry["kwargs"])) == {}
+
+
+def test_what_burns_money_is_looked_at_twice_a_minute_and_what_moves_more_often():
+    schedule = {entry["task"]: entry["schedule"] for entry in BEAT.values()}
+
+    assert schedule["mirror.sync_endpoints"] == 30
+    assert schedule["mirror.sync_in_transition"] == 5
+
+
+@pytest.mark.django_db
+def test_reading_a_connection_takes_its_id_and_fills_everything(organize: Callable[..., Mirror]):
+    mirror = organize(clock="real")
+    mirror.connection.save()
+
+    tasks.sync_connection(**json.loads(json.dumps({"connection_id": mirror.connection.pk})))
+
+    runs = SyncRun.objects.order_by("pk").values_list("resource", "outcome")
+    assert list(runs) == [
+        (resource, "complete") for resource in ("projects", "hardware", "endpoints", "events", "traffic")
+    ]
+
+
+@pytest.mark.django_db
+def test_the_first_pass_over_endpoints_reads_what_it_needs_and_what_explains_it(
+    organize: Callable[..., Mirror],
+):
+    mirror = organize(clock="real")
+    mirror.connection.save()
+    tasks.sync_events_task()  # the tick of the same moment, which finds nothing
+    SyncRun.objects.all().delete()
+
+    tasks.sync_endpoints_task()
+    tasks.sync_endpoints_task()
+
+    runs = SyncRun.objects.order_by("pk").values_list("resource", "outcome")
+    resources = ("projects", "endpoints", "events", "traffic", "endpoints")
+    assert list(runs) == [(resource, "complete") for resource in resources]
+    assert EndpointEvent.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_connection_that_cannot_even_be_opened_does_not_keep_the_others_from_their_turn(
+    organize: Callable[..., Mirror],
+):
+    broken = factories.make_connection()
+    broken.key_ciphertext = "nonsense"
+    broken.save(update_fields=["key_ciphertext"])
+    good = organize(clock="real").connection
+
+    with pytest.raises(CryptoError):
+        tasks.sync_projects()
+
+    runs = dict(SyncRun.objects.values_list("connection", "outcome"))
+    assert runs == {broken.pk: "failed", good.pk: "complete"}
+    assert "Internal error" in SyncRun.objects.get(connection=broken).error
+
+
+@pytest.mark.django_db
+def test_a_disabled_connection_is_left_alone(organize: Callable[..., Mirror]):
+    connection = organize(clock="real").connection
+    connection.is_enabled = False
+    connection.save(update_fields=["is_enabled"])
+
+    for task in (
+        tasks.sync_projects,
+        tasks.sync_hardware,
+        tasks.sync_endpoints_task,
+        tasks.sync_traffic_task,
+    ):
+        task()
+
+    assert not SyncRun.objects.exists()
+
+
+@pytest.mark.django_db
+def test_pruning_forgets_old_runs_but_the_newest_of_each_kind_and_closes_abandoned_ones():
+    connection = factories.make_connection()
+    now = factories.NOW
+    old = [
+        factories.make_sync_run(
+            connection=connection,
+            started_at=now - timedelta(days=8, minutes=number),
+            finished_at=now - timedelta(days=8),
+        )
+        for number in range(3)
+    ]
+    abandoned = factories.make_sync_run(
+        connection=connection,
+        outcome=SyncRun.Outcome.RUNNING,
+        started_at=now - timedelta(hours=1),
+        finished_at=None,
+    )
+    running = factories.make_sync_run(
+        connection=connection, outcome=SyncRun.Outcome.RUNNING, started_at=now, finished_at=None
+    )
+    for days, name in ((31, b"old"), (1, b"new")):
+        MalformedPayload.objects.create(
+            connection=connection,
+            resource="endpoints",
+            fingerprint=name,
+            payload={},
+            error="x",
+            first_seen_at=now - timedelta(days=days),
+            last_seen_at=now - timedelta(days=days),
+        )
+
+    prune.prune(now=now)
+
+    abandoned.refresh_from_db()
+    assert set(SyncRun.objects.values_list("pk", flat=True)) == {old[0].pk, abandoned.pk, running.pk}
+    assert (abandoned.outcome, abandoned.finished_at) == (SyncRun.Outcome.FAILED, now)
+    assert abandoned.error
+    assert [bytes(one.fingerprint) for one in MalformedPayload.objects.all()] == [b"new"]

@@ -1,0 +1,186 @@
+"""Notes above the page: late, refused, silent, unconfirmed; and toasts of acts that have ended."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+
+from dashboard.accounts.audit import Actor
+from dashboard.accounts.models import Connection, User
+from dashboard.lifecycle import actions
+from dashboard.lifecycle.models import StopAction
+from dashboard.mirror.models import SyncRun
+from tests import factories
+from tests.factories import NOW
+from tests.web.conftest import Desk
+
+pytestmark = pytest.mark.usefixtures("frozen")
+HTMX = {"HX-Request": "true"}
+
+
+def read(client: Client, watch: str = "") -> str:
+    response = client.get(f"/notices/?watch={watch}", headers=HTMX)
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def age_heartbeat(name: str, seconds: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE core_heartbeat SET beat_at = now() - make_interval(secs => %s) WHERE name = %s",
+            [seconds, name],
+        )
+
+
+def request_stop(desk: Desk, user: User, name: str = "docs-qa") -> StopAction:
+    made = actions.request_stop_of_endpoint(
+        desk.idle(name), actor=Actor.for_person(user), idempotency_key=name
+    )
+    return made[0].action
+
+
+def test_without_htmx_it_leads_to_a_page(desk: Desk, viewer_client: Client):
+    assert viewer_client.get("/notices/")["Location"] == "/"
+    assert viewer_client.get("/meter/")["Location"] == "/"
+
+
+def test_when_all_is_well_nothing_is_noted(desk: Desk, viewer_client: Client):
+    html = read(viewer_client)
+
+    assert "ui-note" not in html.replace("ui-notices", "")
+    assert '<hx-partial hx-target="#stamp"' in html
+    assert "synced 20 s ago" in html
+
+
+def test_a_silent_enforcer_is_said_and_who_still_stops(desk: Desk, viewer_client: Client):
+    age_heartbeat("enforcer", 180)
+
+    html = read(viewer_client)
+
+    assert "The enforcer has not reported for 3 min." in html
+    assert "The stop worker still sends stops." in html
+
+
+def test_two_silent_stoppers_are_a_failure(desk: Desk, viewer_client: Client):
+    age_heartbeat("enforcer", 61)
+    age_heartbeat("worker-stops", 90)
+
+    html = read(viewer_client)
+
+    assert "Nothing sends stops now." in html
+    assert "ui-note-fail" in html
+
+
+def test_a_refused_key_offers_replacement_to_admins_only(
+    desk: Desk, viewer_client: Client, admin_client: Client
+):
+    Connection.objects.update(health="refused", health_detail="401, the key was revoked.")
+
+    assert "Together AI refuses the key of Fernhill." in read(viewer_client)
+    assert "Replace the key" not in read(viewer_client)
+    assert f"/settings/connections/{desk.connection.pk}/key/" in read(admin_client)
+
+
+def test_an_incomplete_reading_is_quoted(desk: Desk, viewer_client: Client):
+    factories.make_sync_run(
+        connection=desk.connection,
+        outcome=SyncRun.Outcome.PARTIAL,
+        error="2 items could not be read.",
+        started_at=NOW - timedelta(seconds=5),
+    )
+
+    assert "2 items could not be read." in read(viewer_client)
+
+
+def test_a_disabled_connection_is_not_missed(desk: Desk, viewer_client: Client):
+    Connection.objects.update(is_enabled=False)
+    SyncRun.objects.update(started_at=NOW - timedelta(days=1))
+
+    assert "old." not in read(viewer_client)
+
+
+def test_an_unconfirmed_stop_is_red_and_can_be_sent_again(
+    desk: Desk, operator: User, operator_client: Client, viewer_client: Client, other_operator_client: Client
+):
+    action = request_stop(desk, operator)
+    StopAction.objects.update(
+        state="sent", due_at=NOW - timedelta(minutes=6), sent_at=NOW, seen_state="DEPLOYMENT_STATE_READY"
+    )
+
+    html = read(operator_client)
+
+    assert "Stop not confirmed after 6 min." in html
+    assert "docs-qa" in html
+    assert "still reports READY and burns $5.40/h." in html
+    assert f"/actions/{action.public_id}/again/" in html
+    assert "Send again" not in read(viewer_client)
+    assert "not confirmed" not in read(other_operator_client)
+
+
+def test_a_stop_of_four_minutes_is_not_yet_red(desk: Desk, operator: User, operator_client: Client):
+    request_stop(desk, operator)
+    StopAction.objects.update(state="sent", due_at=NOW - timedelta(minutes=4), sent_at=NOW)
+
+    assert "not confirmed" not in read(operator_client)
+
+
+def test_a_watched_act_that_ended_is_toasted_once_to_who_asked(
+    desk: Desk, operator: User, operator_client: Client, admin_client: Client
+):
+    action = request_stop(desk, operator)
+    assert f"?watch={action.pk}" in read(operator_client)
+    StopAction.objects.update(
+        state="observed",
+        outcome="State read back from the provider as STOPPED",
+        requested_at=NOW - timedelta(seconds=16),
+        finished_at=NOW,
+        sent_at=NOW,
+    )
+
+    told = read(operator_client, str(action.pk))
+
+    assert "docs-qa stopped" in told
+    assert "State read back from the provider as STOPPED, after 16 s." in told
+    assert f"/actions/{action.public_id}/" in told
+    assert 'hx-get="/notices/?watch="' in told
+    assert "docs-qa stopped" not in read(operator_client)
+    assert "docs-qa stopped" not in read(admin_client, str(action.pk))
+
+
+def test_a_stop_whose_target_vanished_is_not_called_stopped(
+    desk: Desk, operator: User, operator_client: Client
+):
+    action = request_stop(desk, operator)
+    StopAction.objects.update(
+        state="observed", outcome="Gone", finished_at=NOW, sent_at=NOW, absent_seen_at=NOW
+    )
+
+    told = read(operator_client, str(action.pk))
+
+    assert "docs-qa is gone" in told
+    assert "docs-qa stopped" not in told
+
+
+def test_a_refused_act_is_toasted_as_a_failure(desk: Desk, operator: User, operator_client: Client):
+    action = request_stop(desk, operator)
+    StopAction.objects.update(state="refused", outcome="The provider said no.", finished_at=NOW)
+
+    told = read(operator_client, str(action.pk))
+
+    assert 'data-toast="fail"' in told
+    assert "The provider said no." in told
+
+
+@pytest.mark.parametrize("watch", ["x", "1.2.x", "9" * 40, ".".join(["7"] * 500), "%00"])
+def test_a_nonsense_watch_is_harmless(desk: Desk, operator_client: Client, watch: str):
+    read(operator_client, watch)
+
+
+def test_the_meter_says_the_same_burn(desk: Desk, viewer_client: Client):
+    desk.idle("one")
+
+    html = viewer_client.get("/meter/", headers=HTMX).content.decode()
+
+    assert "$5.40/h" in html
+    assert "of which idle" in html

@@ -1,0 +1,65 @@
+"""Golden query counts: a page costs the same number of queries for 5 and for 60 endpoints.
+
+Recorded in query_counts.json; `RECORD_QUERY_COUNTS=1 pytest tests/web/test_query_counts.py` records anew.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from tests.conftest import sign_in
+from tests.web.conftest import Desk
+
+pytestmark = pytest.mark.usefixtures("frozen")
+GOLDEN = Path(__file__).with_name("query_counts.json")
+PAGES = {
+    "overview": "/",
+    "overview fragment": "/",
+    "endpoints": "/endpoints/",
+    "endpoints filtered": "/endpoints/?q=e&status=idle&sort=status",
+    "endpoint": "/endpoints/{pk}/",
+    "endpoint events": "/endpoints/{pk}/events/",
+    "bulk stop": "/endpoints/stop/?endpoint={pk}",
+    "notices": "/notices/",
+    "meter": "/meter/",
+    "find": "/find/?q=e",
+}
+
+
+def count_queries(client: Client, name: str, pk: int) -> int:
+    headers = {"HX-Request": "true"} if name in ("overview fragment", "notices", "meter", "find") else {}
+    url = PAGES[name].format(pk=pk)
+    client.get(url, headers=headers)  # caches of templates and content types, and the session's first touch
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        assert client.get(url, headers=headers).status_code == 200
+    return len(captured)
+
+
+@pytest.mark.parametrize("who", ["operator", "admin"])
+@pytest.mark.parametrize("name", PAGES)
+def test_queries_of_a_page_do_not_grow_with_endpoints(
+    desk: Desk, name: str, who: str, request: pytest.FixtureRequest
+):
+    client = sign_in(request.getfixturevalue(who))
+    few = [desk.idle(f"few-{number}") for number in range(5)]
+    desk.deployment(few[0])
+    first = count_queries(client, name, few[0].pk)
+    for number in range(55):
+        desk.deployment(desk.idle(f"more-{number}"))
+
+    second = count_queries(client, name, few[0].pk)
+
+    assert second == first
+    key = f"{name}, {who}"
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if os.environ.get("RECORD_QUERY_COUNTS"):
+        GOLDEN.write_text(json.dumps(golden | {key: first}, indent=2, sort_keys=True) + "\n")
+    else:
+        assert first == golden.get(key), "more or fewer queries than recorded: see the module's docstring"
