@@ -8,7 +8,7 @@ RUN := "$(VENV)/bin/python"
 WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check lint faults bench requirements
+.PHONY: help setup up test check lint faults explore bench requirements
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
@@ -38,6 +38,11 @@ lint:
 faults:  ## Run the fault plan alone
 	@"$(PYTHON)" tools/setup.py dev
 	@$(RUN) -m pytest -m faults $(ARGS)
+
+explore:  ## Run the property tests alone, with many new examples
+	@"$(PYTHON)" tools/setup.py dev
+	@HYPOTHESIS_PROFILE=explore $(RUN) -m pytest -n $(WORKERS) --timeout 900 \
+		$$(grep -rl "from hypothesis" tests --include="test_*.py") $(ARGS)
 
 bench:  ## Run all benchmarks, or one: make bench NAME=sync
 	@"$(PYTHON)" tools/setup.py dev

@@ -1,7 +1,9 @@
 """Fixtures for all tests: signed-in clients by role, and the one exception a test database needs."""
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.cache import cache
@@ -12,6 +14,12 @@ from django.utils import timezone
 from dashboard.accounts import sessions
 from dashboard.accounts.models import Team, User
 from tests import factories
+
+# An unchanged tree gives an unchanged verdict: `make test` draws the same examples each time. `make explore` draws
+# new ones, many more of them; what it finds becomes a case of its own. No deadline: these machines are noisy.
+hypothesis.settings.register_profile("repeat", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", max_examples=3_000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 
 @pytest.fixture(scope="session")

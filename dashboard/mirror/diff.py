@@ -96,7 +96,12 @@ def compare(
     is_suspicious = len(missing) > 1 and not latest
     if not is_complete:
         missing = {}
-    patience = empty_believed_after if is_suspicious else CONFIRMED_AFTER
+    since = [row.missing_since for row in missing.values()]
+    # An emptied listing has been empty since the last of them went: it is believed of all of them, or of none.
+    if is_suspicious and not all(at is not None and now - at >= empty_believed_after for at in since):
+        believed_before = None
+    else:
+        believed_before = now - CONFIRMED_AFTER
     return Diff(
         created=created,
         updated=updated,
@@ -105,7 +110,7 @@ def compare(
         absent_candidates=sorted(
             remote_id
             for remote_id, row in missing.items()
-            if row.missing_since is not None and now - row.missing_since >= patience
+            if believed_before and row.missing_since is not None and row.missing_since <= believed_before
         ),
         is_suspicious=is_suspicious,
     )

@@ -117,6 +117,15 @@ def test_a_suddenly_empty_listing_is_believed_only_after_long(missing_for, absen
     assert diff.absent_candidates == absent
 
 
+def test_an_emptied_listing_is_believed_of_all_or_of_none():
+    mirror = {"ep_1": known(missing_for=timedelta(minutes=2)), "ep_2": known(missing_for=timedelta(days=1))}
+
+    diff = compare(mirror, [], is_complete=True, now=NOW)
+
+    assert diff.is_suspicious
+    assert diff.absent_candidates == []
+
+
 def test_the_last_one_to_go_leaves_no_suspicion_behind():
     mirror = {"ep_1": known(missing_for=CONFIRMED_AFTER), "ep_2": known(present=False)}
 
