@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Role = Literal["run", "start", "idle", "fail", "stop", "stale"]
-Shape = Literal["disc", "ring", "diamond", "half", "triangle", "square", "hollow"]
+Shape = Literal["disc", "ring", "diamond", "half", "triangle", "square", "hollow", "check"]
 
 V2_PREFIX = "DEPLOYMENT_STATE_"
 
@@ -59,7 +59,46 @@ EMPTY = Status(
 UNKNOWN = Status("unknown", "Unknown", "stale", "hollow", "counted as billed", may_bill=True)
 ABSENT = Status("absent", "Gone", "stale", "hollow", "no longer listed by the provider", may_bill=False)
 
-ALL = (RUNNING, STARTING, SCALING, IDLE, DEGRADED, FAILED, STOPPING, STOPPED, EMPTY, UNKNOWN, ABSENT)
+# What jobs, files, models, clusters, volumes and containers add (core/resource_states.py maps their states).
+QUEUED = Status(
+    "queued", "Queued", "start", "ring", "waiting for its turn, not billed", may_bill=False, is_moving=True
+)
+WORKING = Status(
+    "working", "Running", "run", "disc", "billed by what it processes", may_bill=True, is_moving=True
+)
+FINISHING = Status(
+    "finishing",
+    "Finishing",
+    "start",
+    "ring",
+    "the work is done, its result is stored",
+    may_bill=False,
+    is_moving=True,
+)
+COMPLETED = Status("completed", "Completed", "stop", "check", "ended well", may_bill=False)
+CANCELLING = Status(
+    "cancelling", "Cancelling", "stop", "square", "asked to end, not ended yet", may_bill=True, is_moving=True
+)
+CANCELLED = Status("cancelled", "Cancelled", "stop", "square", "ended by somebody", may_bill=False)
+EXPIRED = Status("expired", "Expired", "fail", "triangle", "not done by its deadline", may_bill=False)
+AVAILABLE = Status("available", "Ready", "run", "disc", "usable, not billed", may_bill=False)
+ATTACHED = Status("attached", "Attached", "run", "disc", "billed while it exists", may_bill=True)
+UNATTACHED = Status(
+    "unattached", "Not attached", "idle", "diamond", "billed, and nothing uses it", may_bill=True
+)
+PAUSED = Status("paused", "Paused", "stop", "square", "kept by the provider, not running", may_bill=False)
+SCALED_TO_ZERO = Status(
+    "scaled_to_zero", "Scaled to zero", "stop", "square", "no replica runs, not billed", may_bill=False
+)
+DELETING = Status(
+    "deleting", "Deleting", "stop", "square", "billed until it is gone", may_bill=True, is_moving=True
+)
+
+ALL = (
+    RUNNING, STARTING, SCALING, IDLE, DEGRADED, FAILED, STOPPING, STOPPED, EMPTY, UNKNOWN, ABSENT,
+    QUEUED, WORKING, FINISHING, COMPLETED, CANCELLING, CANCELLED, EXPIRED,
+    AVAILABLE, ATTACHED, UNATTACHED, PAUSED, SCALED_TO_ZERO, DELETING,
+)  # fmt: skip
 BY_VALUE = {status.value: status for status in ALL}
 
 # v2 names stand without their prefix; no name means different things in the two generations.

@@ -7,14 +7,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from dashboard.accounts.models import User
-from dashboard.mirror.models import Deployment, Endpoint
+from dashboard.mirror.models import Deployment, Endpoint, Project, Resource
 
 
 class StopAction(models.Model):
-    """One act on one deployment (or, for a delete, an endpoint), from the wish to the proof.
+    """One act on one deployment, endpoint or other resource, from the wish to the proof.
 
-    Named after the act the product exists for; `kind` also covers start, scale and delete, so that a click, a
-    policy, a budget and an API call share one path, one claim and one receipt (docs/adr/0003). Written by
+    Named after the act the product exists for; `kind` covers everything that writes to the provider, so that a click,
+    a policy, a budget and an API call share one path, one claim and one receipt (docs/adr/0003). What it is about:
+    `deployment` (with its endpoint), `endpoint` as a whole, `resource`, or, for what does not exist yet, `project`. Written by
     lifecycle/actions.py (the wish), claims.py (the claim) and steps.py (what was done and seen). A row is done only
     when the provider's state was read back.
 
@@ -28,6 +29,13 @@ class StopAction(models.Model):
         START = "start", "Start"
         SCALE = "scale", "Scale"
         DELETE = "delete", "Delete"
+        CONFIGURE = "configure", "Change settings"
+        SPLIT = "split", "Change traffic split"
+        CANCEL = "cancel", "Cancel"
+        RESIZE = "resize", "Resize"
+        CREATE = "create", "Create"
+        UPLOAD = "upload", "Upload"
+        DEPLOY = "deploy", "Deploy"
 
     class State(models.TextChoices):
         REQUESTED = "requested", "Requested"
@@ -44,9 +52,15 @@ class StopAction(models.Model):
         BUDGET = "budget", "Budget"
         API = "api", "API"
 
-    kind = models.CharField(max_length=8, choices=Kind.choices)
+    kind = models.CharField(max_length=12, choices=Kind.choices)
     state = models.CharField(max_length=12, choices=State.choices, default=State.REQUESTED)
-    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="actions")
+    # A deploy gets its endpoint, a create its resource, once the mirror knows what it made.
+    endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.PROTECT, related_name="actions")
+    resource = models.ForeignKey(Resource, null=True, on_delete=models.PROTECT, related_name="actions")
+    project = models.ForeignKey(Project, null=True, on_delete=models.PROTECT, related_name="actions")
+    target_name = models.TextField(
+        blank=True, help_text="what people call it; also of what does not exist yet"
+    )
     deployment = models.ForeignKey(Deployment, null=True, on_delete=models.PROTECT, related_name="actions")
     # What happened once must not happen twice: a form carries its key, a policy builds it from its decision.
     idempotency_key = models.TextField(unique=True)
@@ -58,6 +72,12 @@ class StopAction(models.Model):
     reason = models.TextField(blank=True)
     min_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
     max_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
+    # What is wanted beyond replica bounds, in the provider's words (lifecycle/wants.py says which, per kind).
+    arguments = models.JSONField(default=dict)
+    # Tokens and presigned addresses, encrypted (accounts/crypto.py); emptied when the act ends.
+    sealed_arguments = models.TextField(blank=True)
+    # Remote ids of what this act made so far: written as soon as they are known, so that nothing is made twice.
+    made = models.JSONField(default=dict)
     # Nano-dollars per hour when it was asked for: what a stop saves, what a start costs per `min_replicas`.
     burn_low_at_request = models.BigIntegerField(null=True)
     burn_high_at_request = models.BigIntegerField(null=True)
@@ -105,6 +125,12 @@ class StopAction(models.Model):
             ),
             # Reader: rows and detail of an endpoint: what is under way, last receipt.
             models.Index(fields=["endpoint", "-requested_at"], name="action_by_endpoint"),
+            # Reader: rows and detail of any other resource.
+            models.Index(
+                fields=["resource", "-requested_at"],
+                name="action_by_resource",
+                condition=Q(resource__isnull=False),
+            ),
         ]
         constraints = [
             # Two people press Stop: one act, not two. The second is told about the first.
@@ -117,6 +143,15 @@ class StopAction(models.Model):
                 fields=["endpoint", "kind"],
                 condition=Q(state__in=["requested", "sent"], deployment=None),
                 name="action_one_open_per_endpoint_kind",
+            ),
+            models.UniqueConstraint(
+                fields=["resource", "kind"],
+                condition=Q(state__in=["requested", "sent"]),
+                name="action_one_open_per_resource_kind",
+            ),
+            models.CheckConstraint(
+                condition=Q(endpoint__isnull=False) | Q(resource__isnull=False) | Q(project__isnull=False),
+                name="action_has_target",
             ),
             models.CheckConstraint(
                 condition=~Q(kind__in=["start", "scale"]) | Q(max_replicas__gte=F("min_replicas")),
