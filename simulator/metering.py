@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from simulator.charges import Line, charge_lines
 from simulator.clock import HOUR_MS, MINUTE_MS, format_time
 from simulator.world import Deployment, LegacyEndpoint, World
 
@@ -95,7 +96,14 @@ def describe_bill(
             totals[identifier] = (resource, ready_ms + charge.ready_ms, cost + charge.cost_usd)
         if width_ms is not None:
             lines += _lines(resource, begin_ms, end_ms, width_ms, deleted_ms)
+    other: dict[str, list[Line]] = {}
+    for line in charge_lines(world.charge_sources, start_ms=start_ms, end_ms=end_ms):
+        if resource_id in {None, line.resource_id}:
+            other.setdefault(line.resource_id, []).append(line)
+    if width_ms is not None and other:
+        lines += _other_lines(world, start_ms, end_ms, width_ms, resource_id)
     total = sum((cost for _, _, cost in totals.values()), Fraction(0))
+    total += sum((line.cost_usd for found in other.values() for line in found), Fraction(0))
     return {
         "from": format_time(start_ms),
         "to": format_time(end_ms),
@@ -111,7 +119,8 @@ def describe_bill(
                 "cost_usd": print_decimal(cost),
             }
             for identifier, (resource, ready_ms, cost) in sorted(totals.items())
-        ],
+        ]
+        + [_sum_lines(identifier, found) for identifier, found in sorted(other.items())],
         **({"lines": lines} if width_ms is not None else {}),
     }
 
@@ -134,4 +143,38 @@ def _lines(
                 "cents_per_hour": print_decimal(charge.cents_per_hour),
                 "cost_usd": print_decimal(charge.cost_usd),
             }
+        window_ms += width_ms
+
+
+def _sum_lines(identifier: str, lines: list[Line]) -> dict[str, Any]:
+    return {
+        "id": identifier,
+        "name": lines[0].name,
+        "project_id": lines[0].project_id,
+        "product_names": sorted({line.product_name for line in lines}),
+        "cost_usd": print_decimal(sum((line.cost_usd for line in lines), Fraction(0)), places=12),
+    }
+
+
+def _other_lines(
+    world: World, start_ms: int, end_ms: int, width_ms: int, resource_id: str | None
+) -> Iterator[dict[str, Any]]:
+    """Yield the charges of other subjects per window, beginning with the first that has any."""
+    first_ms = min(
+        line.start_ms for line in charge_lines(world.charge_sources, start_ms=start_ms, end_ms=end_ms)
+    )
+    window_ms = first_ms - first_ms % width_ms
+    while window_ms < end_ms:
+        begin, finish = max(window_ms, start_ms), min(window_ms + width_ms, end_ms)
+        for line in charge_lines(world.charge_sources, start_ms=begin, end_ms=finish):
+            if resource_id in {None, line.resource_id}:
+                yield {
+                    "id": line.resource_id,
+                    "start": format_time(line.start_ms),
+                    "end": format_time(line.end_ms),
+                    "product_name": line.product_name,
+                    "quantity": print_decimal(line.quantity),
+                    "unit_price": print_decimal(line.unit_price, places=12),
+                    "cost_usd": print_decimal(line.cost_usd, places=12),
+                }
         window_ms += width_ms

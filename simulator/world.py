@@ -7,6 +7,7 @@ from typing import Any
 
 from simulator import lifecycle
 from simulator.catalogue import Catalogue, Config, Model, build_catalogue
+from simulator.charges import Source
 from simulator.clock import HOUR_MS, Clock, format_time
 from simulator.identifiers import derive_etag, derive_id, derive_number
 from simulator.lifecycle import Durations
@@ -180,6 +181,7 @@ class World:
     usage_windows: dict[tuple[str, int, int], list[dict[str, Any]]] = field(default_factory=dict)
     tokens_per_second: float = 120.0
     first_token_seconds: float = 0.15
+    charge_sources: list[Source] = field(default_factory=list)
     note_traffic: Callable[[Count], None] = _note_nowhere
     ids_given: int = 0
 

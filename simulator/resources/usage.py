@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from simulator.call import Call, json_answer, route
+from simulator.charges import Line, charge_lines
 from simulator.clock import DAY_MS, HOUR_MS, SECOND_MS, format_time
 from simulator.errors import ApiError, bad_request
 from simulator.metering import Charge, charge_all, print_decimal
@@ -98,6 +99,11 @@ def _window_lines(call: Call, window_ms: int, width_ms: int) -> Lines:
             if charge.resource.project.organization == call.identity.organization
         ]
         lines += _token_lines(world, organization_id, window_ms, end_ms)
+        lines += [
+            _describe_line(line)
+            for line in charge_lines(world.charge_sources, start_ms=window_ms, end_ms=end_ms)
+            if world.projects[line.project_id].organization == call.identity.organization
+        ]
         if len(world.usage_windows) >= 2_000:
             world.usage_windows.clear()
         world.usage_windows[key] = lines
@@ -119,6 +125,18 @@ def _describe_charge(charge: Charge) -> dict[str, Any]:
         "cost": print_decimal(charge.cost_usd),
         "pricing_dimensions": {"hardware": name},
         "attributes": attributes,
+        "applied_credit": {"type": "PREPAID"},
+    }
+
+
+def _describe_line(line: Line) -> dict[str, Any]:
+    return {
+        "product_name": line.product_name,
+        "quantity": print_decimal(line.quantity),
+        "unit_price": print_decimal(line.unit_price, places=line.places),
+        "cost": print_decimal(line.cost_usd, places=line.places),
+        "pricing_dimensions": line.pricing_dimensions,
+        "attributes": line.attributes,
         "applied_credit": {"type": "PREPAID"},
     }
 
