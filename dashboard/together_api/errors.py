@@ -52,11 +52,12 @@ class CallName:
     method: str
     path: str
     template: str
+    read_only: bool = False
 
     @property
     def is_write(self) -> bool:
-        """True for every method but GET."""
-        return self.method != "GET"
+        """True for every method but GET, except for the few POSTs that change nothing."""
+        return self.method != "GET" and not self.read_only
 
 
 class ApiError(Exception):
@@ -259,11 +260,23 @@ class AbsentCase:
 
 
 # Closed by default: a 404 of any other path (a list of a wrong project, usage of an organisation outside the beta,
-# a proxy's 404 page without an error body) proves nothing. Source: contract sections 1.5, 3.1 and 4.
+# a proxy's 404 page without an error body) proves nothing. Source: contract sections 1.5, 3.1, 4 and 5-10 (404 of an
+# unknown id in the default shape; batches answer {"error": "text"}).
 ABSENT_CASES: Final = (
     AbsentCase("/v1/endpoints/{endpoint_id}", "endpoint"),
     AbsentCase("/v2/projects/{project_id}/endpoints/{endpoint_id}", "endpoint"),
     AbsentCase("/v2/projects/{project_id}/endpoints/{endpoint_id}/deployments/{deployment_id}", "deployment"),
+    AbsentCase("/v1/fine-tunes/{fine_tune_id}", "fine-tune"),
+    AbsentCase("/v1/batches/{batch_id}", "batch"),
+    AbsentCase("/v1/evaluation/{evaluation_id}", "evaluation"),
+    AbsentCase("/v1/files/{file_id}", "file"),
+    AbsentCase("/v1/jobs/{job_id}", "upload job"),
+    AbsentCase("/v2/projects/{project_id}/models/{model_id}", "model"),
+    AbsentCase("/v2/projects/{project_id}/models/uploads/{upload_id}", "upload"),
+    AbsentCase("/v1/compute/clusters/{cluster_id}", "cluster"),
+    AbsentCase("/v1/compute/clusters/storage/volumes/{volume_id}", "volume"),
+    AbsentCase("/v1/deployments/{container_id}", "container"),
+    AbsentCase("/v1/rl/model-resources/{resource_id}", "RL resource"),
 )
 
 # A 404 with one of these codes speaks of something else than the resource in the path (contract 1.5).
@@ -291,7 +304,7 @@ def is_absent(error: BaseException) -> bool:
 
 
 def absent_resource(error: BaseException) -> str | None:
-    """Return which resource is gone (`endpoint`, `deployment`), None when `error` does not say so."""
+    """Return which resource is gone (a `resource` of ABSENT_CASES), None when `error` does not say so."""
     if not isinstance(error, StatusError) or not error.has_error_body or error.code in _CODES_OF_OTHER_THINGS:
         return None
     for case in ABSENT_CASES:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from dashboard.together_api.config import MAX_PAGES
 from dashboard.together_api.errors import ApiError
@@ -12,7 +12,6 @@ from dashboard.together_api.payloads.base import (
     Page,
     RawItem,
     ResourceT,
-    item_id,
     parse_items,
 )
 from dashboard.together_api.requests import ApiCall, Flow, Reply
@@ -60,14 +59,15 @@ class Listing(Generic[ResourceT]):
 class PageWalk(Generic[ResourceT]):
     """The state of walking one list: which call comes next, and whether the cursors make progress.
 
-    Pure: `next_call` is None at the end; give each reply to `accept`. Raises MalformedResponseError for a body that
-    is no list, a cursor seen before, and a page that starts with the same item as an earlier one.
+    Pure: `next_call` is None at the end; give each reply to `accept`. `items_key` names the list in the envelope.
+    Raises MalformedResponseError for a body that is no list, a cursor seen before, and a page that starts with the
+    same item as an earlier one.
     """
 
     model: type[ResourceT]
     next_call: ApiCall | None
     max_pages: int = MAX_PAGES
-    identify: Callable[[Any], str | None] = item_id
+    items_key: str = "data"
     page_count: int = 0
     hit_cap: bool = False
     _cursors: set[str] = field(default_factory=set)
@@ -75,7 +75,7 @@ class PageWalk(Generic[ResourceT]):
 
     def accept(self, reply: Reply) -> Page[ResourceT]:
         """Return the page in `reply` and set `next_call`."""
-        page = read_page(self.model, reply)
+        page = read_page(self.model, reply, items_key=self.items_key)
         self.page_count += 1
         self._refuse_loop(page, reply)
         self.hit_cap = page.next_cursor is not None and self.page_count >= self.max_pages
@@ -86,7 +86,7 @@ class PageWalk(Generic[ResourceT]):
         return page
 
     def _refuse_loop(self, page: Page[ResourceT], reply: Reply) -> None:
-        first = self.identify(page.entries[0]) if page.entries else None
+        first = self.model.identify(page.entries[0]) if page.entries else None
         if first is not None:
             if first in self._first_ids:
                 raise reply.malformed(
@@ -99,20 +99,32 @@ class PageWalk(Generic[ResourceT]):
             self._cursors.add(page.next_cursor)
 
 
-def read_page(model: type[ResourceT], reply: Reply) -> Page[ResourceT]:
-    """Return the page in `reply`: a list envelope `{data: [...], next_cursor}` or a bare array."""
+_CURSOR_NAMES: Final = ("next_cursor", "nextCursor")
+
+
+def read_page(model: type[ResourceT], reply: Reply, *, items_key: str = "data") -> Page[ResourceT]:
+    """Return the page in `reply`: a list envelope `{data: [...], next_cursor}` or a bare array.
+
+    RL lists (contract 13) keep the cursor in `meta`. `{"data": null}` is how a Go server writes an empty list.
+    """
     value = reply.json()
     if isinstance(value, list):
         return Page(model=model, entries=tuple(value), next_cursor=None, envelope={})
-    if not isinstance(value, dict) or not isinstance(value.get("data"), list):
+    if not isinstance(value, dict) or items_key not in value:
         raise reply.malformed("expected a list")
-    cursor = value.get("next_cursor", value.get("nextCursor"))
+    entries = value[items_key]
+    if entries is None:
+        entries = []
+    if not isinstance(entries, list):
+        raise reply.malformed("expected a list")
+    meta = value["meta"] if isinstance(value.get("meta"), dict) else {}
+    cursor = next((body[name] for body in (value, meta) for name in _CURSOR_NAMES if name in body), None)
     if isinstance(cursor, int) and not isinstance(cursor, bool):
         cursor = str(cursor)
     if cursor is not None and not isinstance(cursor, str):
         raise reply.malformed("next_cursor is not text")
-    envelope = {key: item for key, item in value.items() if key != "data"}
-    return Page(model=model, entries=tuple(value["data"]), next_cursor=cursor or None, envelope=envelope)
+    envelope = {key: item for key, item in value.items() if key != items_key}
+    return Page(model=model, entries=tuple(entries), next_cursor=cursor or None, envelope=envelope)
 
 
 def collect(walk: PageWalk[ResourceT]) -> Flow[Listing[ResourceT]]:
@@ -134,7 +146,7 @@ def collect(walk: PageWalk[ResourceT]) -> Flow[Listing[ResourceT]]:
             break
         entries.extend(page.entries)
         envelope = page.envelope
-    unique, anonymous_count = _unique_entries(entries, identify=walk.identify)
+    unique, anonymous_count = _unique_entries(entries, identify=walk.model.identify)
     reason = _incomplete_reason(walk, failure=failure, anonymous_count=anonymous_count)
     return Listing(
         model=walk.model,

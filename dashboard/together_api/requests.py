@@ -24,7 +24,10 @@ _UNSAFE_SEGMENTS: Final = frozenset({"", ".", ".."})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiCall:
-    """One request as a description. None in `query` is left out; `body` is sent as JSON."""
+    """One request as a description. None in `query` is left out; `body` is sent as JSON.
+
+    `read_only` marks a POST that changes nothing (contract section 16): it may be repeated like a GET.
+    """
 
     template: str
     method: Literal["GET", "POST", "PATCH", "PUT", "DELETE"] = "GET"
@@ -34,11 +37,12 @@ class ApiCall:
     host: Host = "management"
     priority: Priority = "normal"
     deadline_seconds: float | None = None
+    read_only: bool = False
 
     @property
     def is_write(self) -> bool:
         """True when repeating it blindly could change something."""
-        return self.method != "GET"
+        return self.method != "GET" and not self.read_only
 
     @property
     def path(self) -> str:
@@ -55,7 +59,7 @@ class ApiCall:
     @property
     def name(self) -> CallName:
         """What errors and log lines call this."""
-        return CallName(method=self.method, path=self.path, template=self.template)
+        return CallName(method=self.method, path=self.path, template=self.template, read_only=self.read_only)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Identity, projects, models, usage and metrics text (contract sections 5, 10, 12)."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -64,7 +64,7 @@ def get_billing_usage(
             "organization_id": organization_id,
         },
     )
-    windows = yield from fetch_all(UsageWindow, call, identify=_window_identity)
+    windows = yield from fetch_all(UsageWindow, call)
     try:
         report = UsageReport.model_validate(dict(windows.envelope))
     except ValidationError:
@@ -86,8 +86,3 @@ def get_metrics(organization_id: str) -> Flow[MetricsSnapshot]:
         return parse_metrics(reply.text())
     except ValueError as error:
         raise reply.malformed(f"not a Prometheus text exposition: {error}") from error
-
-
-def _window_identity(entry: Any) -> str | None:
-    start = entry.get("start_time") if isinstance(entry, dict) else None
-    return start if isinstance(start, str) else None

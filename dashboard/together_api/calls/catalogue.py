@@ -5,7 +5,7 @@ from typing import Literal
 from dashboard.together_api.calls.reading import fetch_all
 from dashboard.together_api.config import PAGE_SIZE
 from dashboard.together_api.pagination import Listing
-from dashboard.together_api.payloads.catalogue import InstanceType, ProjectModel, SupportedModel
+from dashboard.together_api.payloads.catalogue import InstanceType, ModelConfig, ProjectModel, SupportedModel
 from dashboard.together_api.requests import ApiCall, Flow
 
 
@@ -34,3 +34,13 @@ def list_project_models(project_id: str) -> Flow[Listing[ProjectModel]]:
         query={"limit": PAGE_SIZE},
     )
     return (yield from fetch_all(ProjectModel, call))
+
+
+def list_configs(project_id: str, *, reference_model: str | None = None) -> Flow[Listing[ModelConfig]]:
+    """Return the ways in which models can run, or those of one model (`projects/{project}/models/{model}`)."""
+    call = ApiCall(
+        template="/v2/projects/{project_id}/configs",
+        ids={"project_id": project_id},
+        query={"limit": PAGE_SIZE, "referenceModel": reference_model},
+    )
+    return (yield from fetch_all(ModelConfig, call))

@@ -1,13 +1,13 @@
 """How replies become payloads, shared by all calls."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from dashboard.together_api.config import MAX_PAGES
 from dashboard.together_api.pagination import Listing, PageWalk, collect
-from dashboard.together_api.payloads.base import ResourceT, describe, item_id
+from dashboard.together_api.payloads.base import ResourceT, describe
 from dashboard.together_api.requests import ApiCall, Flow, Reply
 
 
@@ -30,10 +30,12 @@ def fetch_all(
     call: ApiCall,
     *,
     max_pages: int = MAX_PAGES,
-    identify: Callable[[Any], str | None] = item_id,
+    items_key: str = "data",
 ) -> Flow[Listing[ResourceT]]:
-    """Return all pages that start with `call`."""
-    return (yield from collect(PageWalk(model=model, next_call=call, max_pages=max_pages, identify=identify)))
+    """Return all pages that start with `call`; `items_key` names the list in the envelope."""
+    return (
+        yield from collect(PageWalk(model=model, next_call=call, max_pages=max_pages, items_key=items_key))
+    )
 
 
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,8 +9,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cached_property
-from typing import Annotated, Any, Final, Generic, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Generic, Self, TypeVar
 
 import orjson
 from pydantic import (
@@ -21,6 +22,8 @@ from pydantic import (
     Field,
     PrivateAttr,
     ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -61,6 +64,17 @@ def _as_utc(value: datetime | None) -> datetime | None:
 Timestamp = Annotated[datetime | None, BeforeValidator(_none_if_no_time), AfterValidator(_as_utc)]
 """RFC 3339 text or epoch seconds, as aware UTC; null, absent, "", 0 and Go's zero time are None."""
 
+
+def _none_if_unreadable(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+LooseTimestamp = Annotated[Timestamp, WrapValidator(_none_if_unreadable)]
+"""A Timestamp where the contract (1.3) does not promise RFC 3339: text that is no time is None, never malformed."""
+
 Text = Annotated[str, Field(coerce_numbers_to_str=False)]
 """A string the contract promises: a number in its place is malformed; the default "" = the body did not say."""
 
@@ -95,9 +109,33 @@ class Payload(BaseModel):
 
 
 class Resource(Payload):
-    """Base of everything that comes as an item of its own; remembers the body it was read from, secrets dropped."""
+    """Base of everything that comes as an item of its own; remembers the body it was read from, secrets dropped.
+
+    A class says where its identity is (`identity_field`, in snake_case) and which parts of a body change with every
+    read although nobody is shown them (`unshown_fields`: dotted paths, `*` = each member of a list or table). The
+    fingerprint leaves those parts out, so that a mirror writes a row when something changed that somebody can see.
+    """
+
+    identity_field: ClassVar[str] = "id"
+    unshown_fields: ClassVar[tuple[str, ...]] = ()
 
     _raw: RawItem = PrivateAttr(default_factory=dict)
+
+    @classmethod
+    def identify(cls, raw: Any) -> str | None:
+        """Return the identity of an unparsed item in either casing, None when it has none that is text."""
+        if not isinstance(raw, dict):
+            return None
+        value = raw.get(cls.identity_field, raw.get(to_camel(cls.identity_field)))
+        return value if isinstance(value, str) and value else None
+
+    @classmethod
+    def fingerprint_of(cls, raw: Any) -> bytes:
+        """Return the content hash (16 bytes) of an unparsed item, without what this class does not show."""
+        shown = raw
+        for path in cls.unshown_fields:
+            shown = _without(shown, path.split("."))
+        return fingerprint(shown)
 
     @classmethod
     def parse(cls, raw: RawItem) -> Self:
@@ -113,8 +151,25 @@ class Resource(Payload):
 
     @property
     def fingerprint(self) -> bytes:
-        """Content hash (16 bytes) of the body as received."""
-        return fingerprint(self._raw)
+        """Content hash (16 bytes) of the body as received, without what this class does not show."""
+        return self.fingerprint_of(self._raw)
+
+
+def _without(value: Any, path: list[str]) -> Any:
+    """Return `value` without the field at `path`; the same object when there is nothing to leave out."""
+    step, *rest = path
+    if step == "*" and isinstance(value, list):
+        return [_without(item, rest) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if step == "*":
+        return {key: _without(item, rest) for key, item in value.items()}
+    names = {step, to_camel(step)} & value.keys()
+    if not names:
+        return value
+    if not rest:
+        return {key: item for key, item in value.items() if key not in names}
+    return {key: _without(item, rest) if key in names else item for key, item in value.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,14 +230,20 @@ def parse_items(
         try:
             items.append(model.parse(entry))
         except ValidationError as error:
-            malformed.append(MalformedItem(raw=entry, error=describe(error), id=item_id(entry)))
+            malformed.append(MalformedItem(raw=entry, error=describe(error), id=model.identify(entry)))
     return tuple(items), tuple(malformed)
 
 
 def item_id(raw: Any) -> str | None:
-    """Return the `id` of an unparsed item, None when it has none that is text."""
-    value = raw.get("id") if isinstance(raw, dict) else None
-    return value if isinstance(value, str) and value else None
+    """Return the `id` of an unparsed item, None when it has none that is text; see also `Resource.identify`."""
+    return Resource.identify(raw)
+
+
+def nano_dollars(dollars: Decimal | None) -> int | None:
+    """Return whole nano-dollars (half to even beyond nine decimals), None for None."""
+    if dollars is None:
+        return None
+    return int(dollars.scaleb(9).to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
 def describe(error: ValidationError) -> str:

@@ -107,8 +107,16 @@ class SupportedModel(Resource):
     updated_at: Timestamp = None
 
 
+class ModelWeights(Payload):
+    """SDK `model_weights.ModelWeights`; `context_length` travels as digits in a string."""
+
+    type: str | None = None
+    architecture: str | None = None
+    context_length: int | None = None
+
+
 class ProjectModel(Resource):
-    """SDK `projects.model.Model`: a model that a project owns (uploaded or fine-tuned); contract 3.8."""
+    """SDK `model.Model`: a model that a project owns (uploaded or fine-tuned); neither time nor size (contract 3.8)."""
 
     id: Text
     name: Text = ""
@@ -118,3 +126,41 @@ class ProjectModel(Resource):
     base_model: Text = ""
     base_model_id: Text = ""
     description: str | None = None
+    weights: ModelWeights | None = None
+
+
+class ConfigSelector(Payload):
+    """SDK `models.selector.Selector`."""
+
+    key: Text = ""
+    value: str | None = None
+
+
+class ModelCertification(Payload):
+    """SDK `models.certification.Certification`: whether model and config were tested together."""
+
+    certification_type: Text = ""
+    certified_at: Timestamp = None
+    certified_by: Text = ""
+    model: Text = ""
+    model_revision_id: Text = ""
+    target: Text = ""
+
+
+class ModelConfig(Resource):
+    """SDK `models.config.Config`: how a model runs; `reference_model` and `draft_model` are resource names."""
+
+    id: Text
+    project_id: Text = ""
+    reference_model: Text = ""
+    reference_model_id: Text = ""
+    draft_model: str | None = None
+    selectors: Items[ConfigSelector] = ()
+    certifications: Items[ModelCertification] = ()
+
+    @property
+    def hardware(self) -> str | None:
+        """The hardware name "<count>x<type>" as deployments spell it (contract 3.3), None when a selector lacks."""
+        values = {selector.key: selector.value for selector in self.selectors}
+        count, kind = values.get("accelerator_count"), values.get("accelerator_type")
+        return f"{count}x{kind}" if count and kind else None

@@ -40,6 +40,8 @@ class UsageLine(Payload):
 class UsageWindow(Resource):
     """SDK `organization.billing_usage_window.BillingUsageWindow`: lines of `[start_time, end_time)`."""
 
+    identity_field = "start_time"
+
     date: Text = ""
     start_time: Timestamp
     end_time: Timestamp
