@@ -44,11 +44,11 @@ def upsert_rows(
     model: type[Model],
     rows: Sequence[Row],
     *,
-    key: tuple[str, str],
+    key: tuple[str, ...],
     insert_only: Sequence[str] = (),
     newest_by: str = "",
 ) -> dict[str, int]:
-    """Insert the rows or update those that have the key; return second key column -> id of what was written.
+    """Insert the rows or update those that have the key; return last key column -> id of what was written.
 
     No two rows may have the same key. `insert_only` columns (and `first_observed_at`) are left alone by an update.
     With `newest_by` a row whose column is later than the given one stays as it is and is not returned.
@@ -76,7 +76,7 @@ def upsert_rows(
         key=_join(key),
         changes=changes,
         guard=guard,
-        name=sql.Identifier(key[1]),
+        name=sql.Identifier(key[-1]),
     )
     written: dict[str, int] = {}
     with _open_cursor() as cursor:

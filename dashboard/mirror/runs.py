@@ -21,14 +21,8 @@ from dashboard.together_api.errors import ApiError, AuthenticationError
 logger = logging.getLogger(__name__)
 
 _UNWELL = (Connection.Health.REFUSED, Connection.Health.FAILING)
-_LOCKS = {
-    SyncRun.Resource.PROJECTS: Lock.SYNC_PROJECTS,
-    SyncRun.Resource.HARDWARE: Lock.SYNC_HARDWARE,
-    SyncRun.Resource.ENDPOINTS: Lock.SYNC_ENDPOINTS,
-    SyncRun.Resource.IN_TRANSITION: Lock.SYNC_IN_TRANSITION,
-    SyncRun.Resource.EVENTS: Lock.SYNC_EVENTS,
-    SyncRun.Resource.TRAFFIC: Lock.SYNC_TRAFFIC,
-}
+# Each pass has the lock of its name: SyncRun.Resource.FINE_TUNES is Lock.SYNC_FINE_TUNES.
+_LOCKS = {resource: Lock[f"SYNC_{resource.name}"] for resource in SyncRun.Resource}
 
 
 @dataclass(slots=True)
@@ -47,6 +41,8 @@ class Tally:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     is_key_refused: bool = False
+    # Why the provider does not offer this to the key: an answer, no error. Empty: it does.
+    unavailable_reason: str = ""
 
     def add_written(self, written: Written) -> None:
         """Count the rows that a store call wrote."""
@@ -113,8 +109,13 @@ def record_run(
             _finish(run, tally, SyncRun.Outcome.FAILED, clock())
             raise
         else:
-            outcome = SyncRun.Outcome.PARTIAL if tally.problems else SyncRun.Outcome.COMPLETE
-            _finish(run, tally, outcome, clock())
+            _finish(run, tally, _judge(tally), clock())
+
+
+def _judge(tally: Tally) -> SyncRun.Outcome:
+    if tally.problems:
+        return SyncRun.Outcome.PARTIAL
+    return SyncRun.Outcome.UNAVAILABLE if tally.unavailable_reason else SyncRun.Outcome.COMPLETE
 
 
 def _finish(run: SyncRun, tally: Tally, outcome: SyncRun.Outcome, now: datetime) -> None:
@@ -122,7 +123,7 @@ def _finish(run: SyncRun, tally: Tally, outcome: SyncRun.Outcome, now: datetime)
     run.finished_at = now
     run.seen, run.created, run.updated = tally.seen, tally.created, tally.updated
     run.unchanged, run.absent, run.malformed = tally.unchanged, tally.absent, tally.malformed
-    run.error = " ".join([*tally.problems[:3], *tally.notes])
+    run.error = " ".join([*tally.problems[:3], *tally.notes]) or tally.unavailable_reason
     with _unhurried_commit():
         run.save(
             update_fields=[
