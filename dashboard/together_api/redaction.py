@@ -25,24 +25,43 @@ _TEXT_PATTERNS: Final = (
     re.compile(r"(?i)(?<=://)[^/\s:@\"']+:[^/\s@\"']+(?=@)"),
 )
 
+# What goes from the values of a stored body. Stricter shapes than in texts for people: a model's digest of 64 hex
+# digits and a field name such as `hf_model_revision` must survive here.
+_VALUE_PATTERNS: Final = (
+    re.compile(r"(?i)\bbearer\s+[a-z0-9._~+/=-]{8,}"),
+    re.compile(r"\b(?:tgp_v\d+_|github_pat_)[A-Za-z0-9_-]{8,}"),
+    re.compile(r"\b(?:hf_|ghp_|sk-)[A-Za-z0-9]{16,}"),
+    re.compile(r"\bAKIA[A-Z0-9]{12,}"),
+)
+# In a URL: user and password, and the query (of a presigned one it is the credential, and no other matters to us).
+_URL_USER: Final = re.compile(r"(?<=://)[^/\s?#@\"'<>]+@")
+_URL_QUERY: Final = re.compile(r"(://[^\s?#\"'<>]*)(?:\?|#(?=[^\s\"'<>]*=))[^\s\"'<>]*")
+
 # Compared without case and underscores. Any value is dropped.
 _DROPPED_KEYS: Final = frozenset({"kubeconfig", "remoteurl"})
-# Dropped when the value is text: `api_key` is also the name of a harmless object in GET /v3/whoami.
-_DROPPED_TEXT_KEYS: Final = frozenset(
-    {
-        "token", "hftoken", "accesstoken", "refreshtoken", "hfapitoken", "apikey", "wandbapikey", "password",
-        "secret", "clientsecret", "secretkey", "secretvalue", "privatekey", "authorization",
-    }
+# Dropped when the value is text and the key ends like this (`hf_token`, `external_api_token`, `wandb_api_key`);
+# `api_key` is also the name of a harmless object in GET /v3/whoami.
+_DROPPED_TEXT_ENDINGS: Final = (
+    "token", "apikey", "password", "secret", "secretkey", "accesskey", "privatekey", "secretvalue", "authorization",
+    "credential", "credentials",
 )  # fmt: skip
 # Containers of name/value pairs: names stay, values go (container deployments, contract section 9).
-_ENVIRONMENT_KEYS: Final = frozenset({"environmentvariables", "environment", "env", "envvars"})
+_ENVIRONMENT_KEYS: Final = frozenset(
+    {"environmentvariables", "environment", "env", "envvars", "slurmstartupscripts"}
+)
+# Lists of words that a program is started with; a password is often one of them. Their count stays.
+_COMMAND_KEYS: Final = frozenset({"args", "command"})
 # Free text written by other people's programs.
 _REDACTED_TEXT_KEYS: Final = frozenset({"logexcerpt"})
 
-# Looked for in the lower-cased body; every key above contains one of these. `\\u` = an escaped spelling of a key.
+# Looked for in the lower-cased body; every key and pattern above contains one of these. `\\u` = an escaped spelling.
 _SUSPECT_BYTES: Final = (
-    b"kube", b"remote", b'token"', b'key"', b'password"', b"secret", b'authorization"', b'"env', b"excerpt", b"\\u",
+    b"kube", b"remote", b'token"', b'key"', b'password"', b"secret", b'authorization"', b"credential", b'"env',
+    b"scripts", b'"args"', b'"command"', b"excerpt", b"bearer", b"tgp_v", b"github_pat_", b"ghp_", b'hf_', b"sk-",
+    b"akia", b"\\u",
 )  # fmt: skip
+_URL_BYTES: Final = (b"://", rb":\/\/")
+_URL_SECRET_BYTES: Final = (b"?", b"#", b"@")
 
 _REMEMBERED_BYTES: Final = 100_000
 _MOST_DIGESTS: Final = 2_000
@@ -83,19 +102,39 @@ def may_hold_secrets(body: bytes) -> bool:
 
 def _names_suspect(body: bytes) -> bool:
     lowered = body.lower()
-    return any(suspect in lowered for suspect in _SUSPECT_BYTES)
+    if any(suspect in lowered for suspect in _SUSPECT_BYTES):
+        return True
+    has_url = any(mark in lowered for mark in _URL_BYTES)
+    return has_url and any(mark in lowered for mark in _URL_SECRET_BYTES)
 
 
-def drop_secrets(value: Any) -> Any:
-    """Return a copy of a decoded JSON value without secret-bearing fields; environment variables keep their names."""
+def drop_secrets(value: Any, *, keeps_texts: bool = False) -> Any:
+    """Return a copy of a decoded JSON value without secret-bearing fields; environment variables keep their names.
+
+    Keys, tokens and the queries of URLs inside other texts are redacted too, unless `keeps_texts`: a model's answer
+    is nobody's stored body and comes as it was written.
+    """
     if isinstance(value, Mapping):
-        return {key: _clean_field(key, item) for key, item in value.items() if not _is_dropped(key, item)}
+        return {
+            key: _clean_field(key, item, keeps_texts=keeps_texts)
+            for key, item in value.items()
+            if not _is_dropped(key, item)
+        }
     if isinstance(value, list):
-        return [drop_secrets(item) for item in value]
+        return [drop_secrets(item, keeps_texts=keeps_texts) for item in value]
     if isinstance(value, str):
         # PostgreSQL stores no NUL, neither in text nor in jsonb: one in a name must not stop the mirror.
-        return value.replace("\0", "\ufffd")
+        text = value.replace("\0", "\ufffd")
+        return text if keeps_texts else _clean_value(text)
     return value
+
+
+def _clean_value(text: str) -> str:
+    if "://" in text:
+        text = _URL_QUERY.sub(rf"\1?{REDACTED}", _URL_USER.sub("", text))
+    for pattern in _VALUE_PATTERNS:
+        text = pattern.sub(REDACTED, text)
+    return text
 
 
 def _normalise(key: str) -> str:
@@ -104,16 +143,18 @@ def _normalise(key: str) -> str:
 
 def _is_dropped(key: str, value: Any) -> bool:
     name = _normalise(key)
-    return name in _DROPPED_KEYS or (name in _DROPPED_TEXT_KEYS and isinstance(value, str))
+    return name in _DROPPED_KEYS or (isinstance(value, str) and name.endswith(_DROPPED_TEXT_ENDINGS))
 
 
-def _clean_field(key: str, value: Any) -> Any:
+def _clean_field(key: str, value: Any, *, keeps_texts: bool) -> Any:
     name = _normalise(key)
     if name in _ENVIRONMENT_KEYS:
         return _names_only(value)
+    if name in _COMMAND_KEYS and isinstance(value, list):
+        return [REDACTED for _ in value]
     if name in _REDACTED_TEXT_KEYS and isinstance(value, str):
         return redact_text(value)
-    return drop_secrets(value)
+    return drop_secrets(value, keeps_texts=keeps_texts)
 
 
 def _names_only(value: Any) -> Any:

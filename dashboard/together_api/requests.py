@@ -92,7 +92,7 @@ class Reply:
         if not self.body.strip():
             raise self.malformed("the body is empty")
         try:
-            return decode_body(self.body)
+            return decode_body(self.body, keeps_texts=self.call.host == "inference")
         except orjson.JSONDecodeError as error:
             kind = "an HTML page" if self.body.lstrip()[:1] == b"<" else "not valid JSON"
             raise self.malformed(f"the body is {kind} ({len(self.body)} bytes)") from error

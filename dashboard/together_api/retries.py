@@ -154,6 +154,8 @@ def may_repeat(call: ApiCall, outcome: Reply | Failure) -> bool:
     asked = outcome.headers.get("x-should-retry")
     if asked in {"true", "false"}:
         return asked == "true"
+    if outcome.status == 409 and call.method != "GET":
+        return False  # a dry run's "the name is taken" stays true
     return outcome.status in _RETRIED_STATUSES or outcome.status >= 500
 
 

@@ -13,6 +13,9 @@ from dashboard.together_api.requests import ApiCall, Flow, Priority
 
 EVENTS_PAGE_SIZE = 500
 """The documented maximum; the SDK allows 10,000 (contract 1.4)."""
+SHORTEST_TIMEOUT_MINUTES = 30
+LONGEST_TIMEOUT_MINUTES = 1_440
+"""Of `inactiveTimeout`, beside 0 = off (contract 3.3, SDK `deployment_update_params`)."""
 
 _ENDPOINTS = "/v2/projects/{project_id}/endpoints"
 _ENDPOINT = f"{_ENDPOINTS}/{{endpoint_id}}"
@@ -132,9 +135,11 @@ def create_deployment(
 ) -> Flow[Deployment]:
     """Create a deployment (it costs from its first ready replica); `validate_only` is the provider's dry run.
 
-    `model` and `config` are resource names, `inactive_timeout` minutes (0, or 30-1440), `autoscaling` further
-    camelCase fields beside the bounds. It gets no traffic until it is in the endpoint's traffic split.
+    `model` and `config` are resource names, `inactive_timeout` minutes (0 = off, or 30-1440; else ValueError),
+    `autoscaling` further camelCase fields beside the bounds. It gets no traffic until it is in the endpoint's traffic
+    split.
     """
+    _check_timeout(inactive_timeout)
     limit = max_concurrent_requests_per_replica
     body = without_none(
         {
@@ -153,6 +158,7 @@ def create_deployment(
         ids=_ids(project_id, endpoint_id),
         query={"validateOnly": True if validate_only else None},
         body=body,
+        read_only=validate_only,
     )
     return (yield from fetch_one(Deployment, call))
 
@@ -172,8 +178,9 @@ def patch_deployment(
     """Change what is given and return the deployment; the update mask names exactly those fields.
 
     `autoscaling` is camelCase and replaces the whole block, so pass along what should stay. `inactive_timeout` in
-    minutes, 0 = off. A stale `etag` is a ConflictError.
+    minutes, 0 = off, or 30-1440 (else ValueError). A stale `etag` is a ConflictError.
     """
+    _check_timeout(inactive_timeout)
     limit = max_concurrent_requests_per_replica
     changes = without_none(
         {
@@ -321,6 +328,11 @@ def get_analytics(
 def _ids(project_id: str, endpoint_id: str, deployment_id: str | None = None) -> dict[str, str]:
     ids = {"project_id": project_id, "endpoint_id": endpoint_id}
     return ids if deployment_id is None else {**ids, "deployment_id": deployment_id}
+
+
+def _check_timeout(minutes: int | None) -> None:
+    if minutes and not SHORTEST_TIMEOUT_MINUTES <= minutes <= LONGEST_TIMEOUT_MINUTES:
+        raise ValueError("inactive_timeout is 0 (off) or 30 to 1440 minutes.")
 
 
 def _bounds(autoscaling: Mapping[str, Any] | None, *, min_replicas: int, max_replicas: int) -> dict[str, Any]:

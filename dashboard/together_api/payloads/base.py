@@ -255,7 +255,10 @@ def describe(error: ValidationError) -> str:
     return redact_text("; ".join(parts))
 
 
-def decode_body(body: bytes) -> Any:
-    """Return the JSON value of `body` without secret-bearing fields; raises ValueError when it is not JSON."""
+def decode_body(body: bytes, *, keeps_texts: bool = False) -> Any:
+    """Return the JSON value of `body` without secret-bearing fields; raises ValueError when it is not JSON.
+
+    `keeps_texts` leaves what is written inside other fields as it is (a model's answer).
+    """
     value = orjson.loads(body)
-    return drop_secrets(value) if may_hold_secrets(body) else value
+    return drop_secrets(value, keeps_texts=keeps_texts) if may_hold_secrets(body) else value
