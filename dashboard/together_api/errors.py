@@ -277,6 +277,7 @@ ABSENT_CASES: Final = (
     AbsentCase("/v1/compute/clusters/storage/volumes/{volume_id}", "volume"),
     AbsentCase("/v1/deployments/{container_id}", "container"),
     AbsentCase("/v1/rl/model-resources/{resource_id}", "RL resource"),
+    AbsentCase("/v1/rl/training-sessions/{session_id}", "RL session"),
 )
 
 # A 404 with one of these codes speaks of something else than the resource in the path (contract 1.5).

@@ -137,6 +137,7 @@ class Calls:
     list_rl_resources = Call(rl.list_rl_resources)
     get_rl_resource = Call(rl.get_rl_resource)
     list_rl_sessions = Call(rl.list_rl_sessions)
+    get_rl_session = Call(rl.get_rl_session)
     stop_rl_resource = Call(rl.stop_rl_resource)
     estimate_rl_cost = Call(rl.estimate_rl_cost)
 

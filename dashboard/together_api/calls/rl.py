@@ -13,6 +13,7 @@ RL_PAGE_SIZE: Final = 100
 
 _RESOURCES = "/v1/rl/model-resources"
 _RESOURCE = f"{_RESOURCES}/{{resource_id}}"
+_SESSIONS = "/v1/rl/training-sessions"
 
 
 def list_rl_resources() -> Flow[Listing[RlResource]]:
@@ -27,8 +28,13 @@ def get_rl_resource(resource_id: str) -> Flow[RlResource]:
 
 def list_rl_sessions() -> Flow[Listing[RlSession]]:
     """Return the training sessions of the key's project in any status."""
-    call = ApiCall(template="/v1/rl/training-sessions", query={"limit": RL_PAGE_SIZE})
-    return (yield from fetch_all(RlSession, call))
+    return (yield from fetch_all(RlSession, ApiCall(template=_SESSIONS, query={"limit": RL_PAGE_SIZE})))
+
+
+def get_rl_session(session_id: str) -> Flow[RlSession]:
+    """Return one session; is_absent(error) when it is gone."""
+    call = ApiCall(template=f"{_SESSIONS}/{{session_id}}", ids={"session_id": session_id})
+    return (yield from fetch_one(RlSession, call))
 
 
 def stop_rl_resource(resource_id: str, *, force: bool | None = None) -> Flow[RlResource]:

@@ -14,9 +14,18 @@ from dashboard.together_api.payloads.base import (
     parse_items,
 )
 from dashboard.together_api.payloads.batches import Batch, BatchStatus
-from dashboard.together_api.payloads.catalogue import InstanceType, ModelConfig, ProjectModel, SupportedModel
+from dashboard.together_api.payloads.catalogue import (
+    ConfigSelector,
+    InstanceType,
+    ModelCertification,
+    ModelConfig,
+    ModelWeights,
+    ProjectModel,
+    SupportedModel,
+)
 from dashboard.together_api.payloads.clusters import (
     Cluster,
+    ClusterAddOn,
     ClusterBilling,
     ClusterNode,
     ClusterRegion,
@@ -33,8 +42,16 @@ from dashboard.together_api.payloads.containers import (
     ContainerAutoscaling,
     ContainerReplica,
     ContainerStatus,
+    ContainerVolume,
+    EnvironmentVariable,
 )
-from dashboard.together_api.payloads.evaluations import Evaluation, EvaluationResults, EvaluationStatus
+from dashboard.together_api.payloads.evaluations import (
+    AggregatedScores,
+    Evaluation,
+    EvaluationResults,
+    EvaluationStatus,
+    EvaluationStatusUpdate,
+)
 from dashboard.together_api.payloads.files import File, ValidationReport
 from dashboard.together_api.payloads.fine_tunes import (
     FineTune,
@@ -42,21 +59,33 @@ from dashboard.together_api.payloads.fine_tunes import (
     FineTuneEvent,
     FineTuneMetrics,
     FineTunePriceEstimate,
+    FineTuneProgress,
     FineTuneStatus,
     TrainingMethod,
     TrainingType,
 )
 from dashboard.together_api.payloads.identity import Model, Project, Whoami
-from dashboard.together_api.payloads.rl import RlComputeConfig, RlCost, RlResource, RlSession, RlStatus
+from dashboard.together_api.payloads.rl import (
+    RlComputeConfig,
+    RlCost,
+    RlError,
+    RlResource,
+    RlSession,
+    RlStatus,
+    RlStatusDetails,
+)
 from dashboard.together_api.payloads.uploads import (
     ModelFile,
     ModelFiles,
     ModelRevision,
     ModelUpload,
+    RevisionProblem,
     UploadEvent,
     UploadStatus,
     V1Job,
+    V1JobArguments,
     V1JobStatus,
+    V1JobUpdate,
     V1UploadTicket,
 )
 from dashboard.together_api.payloads.usage import UsageLine, UsageReport, UsageWindow
@@ -73,20 +102,24 @@ from dashboard.together_api.payloads.v2 import (
 )
 
 __all__ = [
+    "AggregatedScores",
     "Analytics",
     "Autoscaling",
     "Batch",
     "BatchStatus",
     "Cluster",
+    "ClusterAddOn",
     "ClusterBilling",
     "ClusterNode",
     "ClusterRegion",
     "ClusterStatus",
     "ClusterVolume",
+    "ConfigSelector",
     "Container",
     "ContainerAutoscaling",
     "ContainerReplica",
     "ContainerStatus",
+    "ContainerVolume",
     "Deployment",
     "DeploymentState",
     "DeploymentStatus",
@@ -94,24 +127,29 @@ __all__ = [
     "DriverVersion",
     "Endpoint",
     "EndpointEvent",
+    "EnvironmentVariable",
     "Evaluation",
     "EvaluationResults",
     "EvaluationStatus",
+    "EvaluationStatusUpdate",
     "File",
     "FineTune",
     "FineTuneCheckpoint",
     "FineTuneEvent",
     "FineTuneMetrics",
     "FineTunePriceEstimate",
+    "FineTuneProgress",
     "FineTuneStatus",
     "InstanceType",
     "MalformedItem",
     "Model",
+    "ModelCertification",
     "ModelConfig",
     "ModelFile",
     "ModelFiles",
     "ModelRevision",
     "ModelUpload",
+    "ModelWeights",
     "NodeLifecycleEvent",
     "Page",
     "Payload",
@@ -120,11 +158,14 @@ __all__ = [
     "ProjectModel",
     "RawItem",
     "Resource",
+    "RevisionProblem",
     "RlComputeConfig",
     "RlCost",
+    "RlError",
     "RlResource",
     "RlSession",
     "RlStatus",
+    "RlStatusDetails",
     "SupportedModel",
     "Timestamp",
     "TrafficSplitEntry",
@@ -140,7 +181,9 @@ __all__ = [
     "V1EndpointState",
     "V1Hardware",
     "V1Job",
+    "V1JobArguments",
     "V1JobStatus",
+    "V1JobUpdate",
     "V1UploadTicket",
     "ValidationReport",
     "Volume",
