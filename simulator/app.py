@@ -14,16 +14,22 @@ from simulator.journal import Journal
 from simulator.resources import (
     analytics,
     chat,
+    configs,
     deployments,
     endpoints,
     events,
+    file_uploads,
+    files,
     hardware,
     identity,
     legacy_endpoints,
+    legacy_uploads,
     metrics,
+    model_uploads,
     models,
     serverless_models,
     side_lists,
+    supported_models,
     usage,
 )
 from simulator.world import World
@@ -37,12 +43,18 @@ RESOURCES = (
     analytics,
     side_lists,
     hardware,
+    model_uploads,  # before models: their path would take "uploads" for an id
     models,
+    configs,
+    supported_models,
     serverless_models,
+    legacy_uploads,
     legacy_endpoints,
     usage,
     metrics,
     chat,
+    file_uploads,
+    files,
 )
 
 

@@ -92,9 +92,22 @@ def route(path: str, handler: Handler, *methods: str, bare_refusal: bool = False
     return Route(path, endpoint, methods=list(methods or ("GET",)), name=handler.__name__)
 
 
-async def read_call(request: Request, *, bare_refusal: bool = False) -> Call:
-    """Return the call of a request. Raises ApiError 401 for a bad key and 400 for broken JSON."""
+def _read_json(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw) if raw else None
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"invalid JSON: {error}") from error
+
+
+async def read_call(
+    request: Request, *, bare_refusal: bool = False, read_body: Callable[[bytes], Any] = _read_json
+) -> Call:
+    """Return the call of a request. Raises ApiError 401 for a bad key and 400 for a broken body.
+
+    `read_body` returns what the journal can write down as JSON.
+    """
     world: World = request.app.state.world
+    world.registry.refresh(world.now_ms())
     # Of a write that the journal repeats, the scope says who it was: the key itself is written nowhere.
     identity = request.scope.get("simulator.identity") or find_identity(
         world, request.headers.get("authorization", "")
@@ -103,11 +116,7 @@ async def read_call(request: Request, *, bare_refusal: bool = False) -> Call:
         if bare_refusal:
             raise BareError(401, "Unauthorized")
         raise ApiError(401, BAD_KEY, code="invalid_api_key")
-    raw = await request.body()
-    try:
-        body = orjson.loads(raw) if raw else None
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"invalid JSON: {error}") from error
+    body = read_body(await request.body())
     call = Call(
         world=world,
         identity=identity,

@@ -10,7 +10,9 @@ from simulator.clock import parse_time
 from simulator.identifiers import derive_id
 
 PUBLIC_PROJECT_ID = "proj_together"
-_MODELS_FILE = Path(__file__).with_name("data") / "dedicated-models-2025-11.csv"
+_DATA = Path(__file__).with_name("data")
+_MODELS_FILE = _DATA / "dedicated-models-2025-11.csv"
+_DEPRECATIONS_FILE = _DATA / "model-deprecations-2025.csv"
 CATALOGUE_SINCE_MS = parse_time("2025-11-08T00:00:00Z")
 
 #: GPU -> (v2 accelerator type, v1 name, link, memory GiB, v2 cents/h, v1 cents/min per GPU): contract section 14.
@@ -19,7 +21,11 @@ _GPUS = {
     "H200": ("nvidia-h200-140gb", "h200-140gb", "sxm", 140, 665, 11.0),
     "B200": ("nvidia-b200-192gb", "b200-192gb", "sxm", 192, 899, 15.0),
 }
-_REGIONS = {"H100": ("us-east-1", "us-central-4b"), "H200": ("us-central-4b",), "B200": ("us-west-2",)}
+_REGIONS = {
+    "H100": ("us-east-1", "us-central-4b"),
+    "H200": ("us-central-4b", "eu-north-1"),
+    "B200": ("us-west-2",),
+}
 ZONES = ("us-central-4b", "us-east-1", "us-west-2")
 
 #: Models that the November 2025 list lacks, and private ones; (id, organisation, name, type, context).
@@ -29,6 +35,24 @@ _FURTHER_MODELS = (
     ("google/gemma-3-27b-it", "Google", "Gemma 3 27B", "chat", 131072),
     ("meta-llama/Llama-3.1-8B-Instruct", "Meta", "Llama 3.1 8B Instruct", "chat", 131072),
     ("BAAI/bge-reranker-v2-m3", "BAAI", "BGE Reranker v2 M3", "rerank", 8192),
+    ("meta-llama/Meta-Llama-3.1-8B-Instruct-lora", "Meta", "Llama 3.1 8B Instruct LoRA", "chat", 131072),
+)
+#: Of the deprecated models the ones that dedicated endpoints still serve, which the November list leaves out.
+_STILL_DEDICATED = {
+    "qwen-qwen2-5-14b-instruct-lora": ("Qwen", "Qwen2.5 14B Instruct LoRA", "chat", 32768),
+    "Qwen/Qwen2-72B-Instruct": ("Qwen", "Qwen2 72B Instruct", "chat", 32768),
+    "Qwen/Qwen2-VL-72B-Instruct": ("Qwen", "Qwen2 VL 72B Instruct", "chat", 32768),
+    "Qwen/Qwen2.5-14B": ("Qwen", "Qwen2.5 14B", "language", 32768),
+    "google/gemma-2-27b-it": ("Google", "Gemma 2 27B", "chat", 8192),
+    "nvidia/Llama-3.1-Nemotron-70B-Instruct-HF": ("NVIDIA", "Llama 3.1 Nemotron 70B", "chat", 32768),
+}
+#: In the catalogue, but not on offer to people who look for a model.
+_HIDDEN = frozenset(
+    {
+        "deepseek-ai/DeepSeek-R1-Distill-Llama-70B-free",
+        "meta-llama/Llama-3.3-70B-Instruct-Turbo-Free",
+        "black-forest-labs/FLUX.1-schnell-Free",
+    }
 )
 #: Serverless list prices in USD per million tokens, recorded July 2026; the rest follow from size.
 _SERVERLESS_PRICES = {
@@ -70,10 +94,19 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Config:
-    """A certified way to run a model: the hardware of one replica."""
+    """A certified way to run a model: the hardware of one replica, and whether adapters can be attached."""
 
     config_id: str
     hardware: Hardware
+    adapter_mode: str = "disabled"  # or dynamic
+
+
+@dataclass(frozen=True)
+class Deprecation:
+    """When a model left the serverless platform, and what takes its place (None = nothing is named)."""
+
+    removal_on: str
+    replacement: str | None
 
 
 @dataclass(frozen=True)
@@ -91,6 +124,16 @@ class Model:
     project_id: str = PUBLIC_PROJECT_ID
     configs: tuple[Config, ...] = ()
     base_model_id: str | None = None
+    deprecation: Deprecation | None = None
+
+    @property
+    def status(self) -> str:
+        """Return how the provider recommends it, without the prefix of the API."""
+        if self.deprecation:
+            return "DEPRECATED"
+        if self.name in _HIDDEN:
+            return "HIDDEN"
+        return "RECOMMENDED" if "gpt-oss" in self.name else "SUPPORTED"
 
     @property
     def path(self) -> str:
@@ -100,6 +143,8 @@ class Model:
     def serverless_price(self) -> tuple[float, float] | None:
         """Return USD per million input and output tokens; None = dedicated only."""
         if self.project_id != PUBLIC_PROJECT_ID or self.kind not in {"chat", "embedding", "rerank"}:
+            return None
+        if self.deprecation:
             return None
         if self.name in _SERVERLESS_PRICES:
             return _SERVERLESS_PRICES[self.name]
@@ -129,6 +174,11 @@ class Catalogue:
                 self.configs[config.config_id] = (config, model)
         return model
 
+    def remove_model(self, model: Model) -> None:
+        """Take out a private model; deployments that serve it keep their own copy."""
+        self.models.pop(model.model_id, None)
+        self.by_name.pop(model.name, None)
+
     def add_private_model(self, *, name: str, project_id: str, base: Model) -> Model:
         """Return a fine-tuned model of a project, which runs on the configs of its base."""
         model_id = derive_id("ml", project_id, name)
@@ -144,7 +194,7 @@ class Catalogue:
                 revision_id=derive_id("rv", model_id),
                 project_id=project_id,
                 configs=base.configs,
-                base_model_id=base.model_id,
+                base_model_id=base.base_model_id or base.model_id,
             )
         )
 
@@ -153,8 +203,9 @@ class Catalogue:
         for config in model.configs:
             if config.hardware.name == hardware_name:
                 return config
-        config = Config(derive_id("cr", model.model_id, hardware_name), self.hardware[hardware_name])
-        self.configs[config.config_id] = (config, model)
+        owner = self.models[model.base_model_id or model.model_id]
+        config = Config(derive_id("cr", owner.model_id, hardware_name), self.hardware[hardware_name])
+        self.configs[config.config_id] = (config, owner)
         return config
 
 
@@ -175,21 +226,49 @@ def build_catalogue() -> Catalogue:
                 per_minute=Price([(CATALOGUE_SINCE_MS, minute_cents * count)]),
                 regions=_REGIONS[gpu],
             )
+    deprecations = _read_deprecations()
     with _MODELS_FILE.open(encoding="utf-8") as lines:
         rows = [tuple(row.values()) for row in csv.DictReader(lines)]
-    for row in (*rows, *_FURTHER_MODELS):
-        _add_public_model(catalogue, *map(str, row))
+    still = ((identifier, *facts) for identifier, facts in _STILL_DEDICATED.items())
+    for row in (*rows, *_FURTHER_MODELS, *still):
+        _add_public_model(catalogue, *map(str, row), deprecation=deprecations.get(str(row[0])))
     return catalogue
 
 
+def _read_deprecations() -> dict[str, Deprecation]:
+    """Return the deprecations by model id; the last column says "Yes", "No" or what takes its place."""
+    with _DEPRECATIONS_FILE.open(encoding="utf-8") as lines:
+        rows = list(csv.DictReader(lines))
+    return {
+        row["model"]: Deprecation(
+            row["removal_on"],
+            None
+            if row["dedicated_endpoint_or_replacement"].startswith(("Yes", "No"))
+            else row["dedicated_endpoint_or_replacement"],
+        )
+        for row in rows
+    }
+
+
 def _add_public_model(
-    catalogue: Catalogue, identifier: str, organization: str, name: str, kind: str, context: str
+    catalogue: Catalogue,
+    identifier: str,
+    organization: str,
+    name: str,
+    kind: str,
+    context: str,
+    *,
+    deprecation: Deprecation | None,
 ) -> None:
     model_id = derive_id("ml", identifier)
-    billions = _guess_billions(identifier)
+    billions = guess_billions(identifier)
     configs = tuple(
-        Config(derive_id("cr", model_id, hardware), catalogue.hardware[hardware])
-        for hardware in _machines_for(billions)
+        Config(
+            derive_id("cr", model_id, hardware),
+            catalogue.hardware[hardware],
+            "dynamic" if kind == "chat" and not place and billions <= 80 else "disabled",
+        )
+        for place, hardware in enumerate(_machines_for(billions))
     )
     catalogue.add_model(
         Model(
@@ -202,11 +281,12 @@ def _add_public_model(
             billions=billions,
             revision_id=derive_id("rv", model_id),
             configs=configs,
+            deprecation=deprecation,
         )
     )
 
 
-def _guess_billions(identifier: str) -> float:
+def guess_billions(identifier: str) -> float:
     """Return the parameter count in billions that the name tells; 8 where it tells nothing."""
     sizes = [float(size) for size in re.findall(r"(\d+(?:\.\d+)?)[bB](?![a-zA-Z])", identifier)]
     if sizes:

@@ -19,6 +19,8 @@ from simulator.clock import Clock, RealClock, VirtualClock
 from simulator.world import Count, Identity, World
 
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
+#: Credentials of an upload: what is repeated later needs to know that there was one, not which.
+_SECRETS = frozenset({"token", "hf_token"})
 #: A completion changes nothing but the traffic, which the world reports as a Count.
 _CHAT_PATH = "/v1/chat/"
 
@@ -70,7 +72,7 @@ class Journal:
 
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             async def note(message: Message) -> None:
-                if message["type"] == "http.response.start" and 200 <= message["status"] < 300:
+                if message["type"] == "http.response.start" and _is_accepted(message["status"]):
                     self._note_write(scope)
                 await send(message)
 
@@ -88,13 +90,19 @@ class Journal:
                 method=scope["method"],
                 path=scope["path"],
                 query=scope["query_string"].decode(),
-                body=call.body,
+                body=_without_secrets(call.body),
                 api_key_id=call.identity.api_key_id,
                 project_id=call.identity.project.project_id,
                 ids_given=call.world.ids_given,
                 faults=sorted(call.fault_kinds),
             )
         )
+
+
+def _without_secrets(body: Any) -> Any:
+    if not isinstance(body, dict):
+        return body
+    return {name: "kept out" if name in _SECRETS and value else value for name, value in body.items()}
 
 
 def open_journal(
@@ -190,4 +198,9 @@ async def _repeat_write(world: World, api: ASGIApp, write: Write) -> bool:
             statuses.append(message["status"])
 
     await api(scope, receive, send)
-    return bool(statuses) and 200 <= statuses[0] < 300
+    return bool(statuses) and _is_accepted(statuses[0])
+
+
+def _is_accepted(status: int) -> bool:
+    """Tell whether a write had its effect; 302 = go on with the upload there."""
+    return 200 <= status < 400

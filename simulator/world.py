@@ -9,8 +9,10 @@ from simulator import lifecycle
 from simulator.catalogue import Catalogue, Config, Model, build_catalogue
 from simulator.charges import Source
 from simulator.clock import HOUR_MS, Clock, format_time
-from simulator.identifiers import derive_etag, derive_id, derive_number
+from simulator.identifiers import derive_etag, derive_id, derive_number, derive_uuid
+from simulator.jobs.store import Jobs
 from simulator.lifecycle import Durations
+from simulator.registry import Registry
 from simulator.traffic import QUIET, Profile, Traffic, Usage
 from simulator.workload import Pace, Workload
 
@@ -182,6 +184,7 @@ class World:
     tokens_per_second: float = 120.0
     first_token_seconds: float = 0.15
     charge_sources: list[Source] = field(default_factory=list)
+    jobs: Jobs = field(default_factory=Jobs)
     note_traffic: Callable[[Count], None] = _note_nowhere
     ids_given: int = 0
 
@@ -189,6 +192,7 @@ class World:
         self.start_ms = self.clock.now_ms()
         durations = Durations()
         self.pace = Pace(self.start_ms, durations, durations.shortened(self.speed))
+        self.registry = Registry(self.catalogue, self.seed, self.speed, self.start_ms)
 
     def now_ms(self) -> int:
         return self.clock.now_ms()
@@ -197,6 +201,11 @@ class World:
         """Return an id that no other object of this world has."""
         self.ids_given += 1
         return derive_id(prefix, self.seed, "new", self.ids_given)
+
+    def new_uuid(self) -> str:
+        """Return a uuid that no other object of this world has."""
+        self.ids_given += 1
+        return derive_uuid(self.seed, "new", self.ids_given)
 
     def add_project(self, organization: Organization, name: str) -> Project:
         slug = f"{organization.slug}-{name.lower().replace(' ', '-')}"

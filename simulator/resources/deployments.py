@@ -1,13 +1,14 @@
 """v2 deployments: everything that costs money, with the rules of contract 3.5."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import Response
 
 from simulator import lifecycle
 from simulator.call import Call, json_answer, route
-from simulator.catalogue import Config, Model
+from simulator.catalogue import PUBLIC_PROJECT_ID, Config, Model
 from simulator.clock import MINUTE_MS
 from simulator.errors import GatewayError, bad_request, not_found
 from simulator.fields import (
@@ -23,6 +24,7 @@ from simulator.fields import (
 )
 from simulator.filters import parse_filter, parse_order
 from simulator.paging import cut_page, list_answer
+from simulator.registry.models import INTERNAL
 from simulator.resources.deployment_bodies import STATE_PREFIX, describe_deployment, traffic_shares
 from simulator.resources.endpoints import check_etag
 from simulator.world import Action, Deployment, Endpoint
@@ -102,7 +104,7 @@ def create_deployment(call: Call) -> Response:
     autoscaling.setdefault("maxReplicas", autoscaling["minReplicas"])
     check_autoscaling(autoscaling)
     idle_minutes = check_inactive_timeout(fields.get("inactiveTimeout", 0))
-    model = _find_model(call, fields)
+    model = _find_model(call, endpoint, fields)
     config = _find_config(call, fields, model)
     if any(deployment.name == f"{endpoint.name}/{slug}" for deployment in endpoint.deployments.values()):
         raise GatewayError(409, f'a deployment named "{slug}" already exists')
@@ -172,19 +174,30 @@ def _dry_run(
     return describe_deployment(deployment, share=0.0, now_ms=call.now_ms)
 
 
-def _find_model(call: Call, fields: dict[str, Any]) -> Model:
-    """Return the model that `model` (or the deprecated modelId) names. Raises 400."""
+def _find_model(call: Call, endpoint: Endpoint, fields: dict[str, Any]) -> Model:
+    """Return the model that `model` (or the deprecated modelId) names, at the revision to pin. Raises 400."""
     given = fields.get("model") or fields.get("modelId")
     if not given:
         raise bad_request("model is required", param="model")
     match = _MODEL_PATH.fullmatch(given)
     model = call.world.catalogue.models.get(match.group(2) if match else given)
-    if model is None or (match and match.group(1) != model.project_id):
+    if model is None or (match and match.group(1) != model.project_id) or not _may_use(call, endpoint, model):
         raise bad_request(f"model {given} not found", param="model")
-    revision_id = (match and match.group(3)) or fields.get("modelRevisionId")
-    if revision_id and revision_id != model.revision_id:
+    revision_id = (match and match.group(3)) or fields.get("modelRevisionId") or model.revision_id
+    if not revision_id:
+        raise bad_request(f"model {given} has no valid revision: import its files first", param="model")
+    if call.world.registry.revision_of(model, revision_id, call.now_ms) is None:
         raise bad_request(f"revision {revision_id} not found", param="model")
-    return model
+    return replace(model, revision_id=revision_id)
+
+
+def _may_use(call: Call, endpoint: Endpoint, model: Model) -> bool:
+    """Tell whether a model is public, the project's own, or shared by another project of the organisation."""
+    if model.project_id in {PUBLIC_PROJECT_ID, endpoint.project.project_id}:
+        return True
+    owner = call.world.projects[model.project_id]
+    is_shared = call.world.registry.facts(model).visibility == INTERNAL
+    return is_shared and owner.organization == endpoint.project.organization
 
 
 def _find_config(call: Call, fields: dict[str, Any], model: Model) -> Config:

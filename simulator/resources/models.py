@@ -1,264 +1,253 @@
-"""v2 models, revisions, files, configs and the catalogue of supported models."""
+"""v2 models of a project: register, read, change, delete, their revisions and files."""
 
-import re
 from typing import Any
 
 from starlette.responses import Response
 
 from simulator.call import Call, json_answer, route
-from simulator.catalogue import CATALOGUE_SINCE_MS, PUBLIC_PROJECT_ID, Config, Model
+from simulator.catalogue import PUBLIC_PROJECT_ID, Model
 from simulator.clock import format_time
-from simulator.errors import bad_request, not_found
+from simulator.errors import GatewayError, bad_request, not_found
+from simulator.fields import check_name, read_fields, read_mask
 from simulator.identifiers import derive_number
-from simulator.paging import NO_ITEMS, cut_page, list_answer
+from simulator.lifecycle import FAILED, STOPPED
+from simulator.paging import cut_page, list_answer
+from simulator.registry.models import INTERNAL, PRIVATE, OwnModel, Revision
+from simulator.world import Project
 
-_CAPABILITIES = {
-    "chat": "CAPABILITY_CHAT",
-    "language": "CAPABILITY_CHAT",
-    "embedding": "CAPABILITY_EMBEDDING",
-    "rerank": "CAPABILITY_RERANKING",
-    "image": "CAPABILITY_IMAGE_GENERATION",
-}
+_CREATE = {"name": str, "baseModelId": str, "type": str, "description": str}
+_UPDATE = {"name": str, "description": str, "visibility": str}
+_IS_ADAPTER = {"model": False, "models": False, "adapter": True, "adapters": True}
+_SHARD_BYTES = 5_000_000_000
 
 
-def _allowed_project(call: Call) -> str:
+def allowed_project(call: Call) -> str:
     """Return the project id of the path: one of the key's, or the public catalogue's. Raises 404."""
     if call.path["project_id"] == PUBLIC_PROJECT_ID:
         return PUBLIC_PROJECT_ID
     return call.project().project_id
 
 
-def _find_model(call: Call) -> Model:
-    project_id = _allowed_project(call)
-    model = call.world.catalogue.models.get(call.path["model_id"])
+def find_model(call: Call, model_id: str) -> Model:
+    """Return a model of the path's project. Raises 404."""
+    project_id = allowed_project(call)
+    model = call.world.catalogue.models.get(model_id)
     if model is not None and model.project_id == project_id:
         return model
     if call.world.any_id:
         return next(iter(call.world.catalogue.models.values()))
-    raise not_found("model", call.path["model_id"])
+    raise not_found("model", model_id)
 
 
-def _describe_model(call: Call, model: Model) -> dict[str, Any]:
+def _find_own(call: Call) -> tuple[Model, OwnModel]:
+    """Return a model that may be changed. Raises 404, and 403 for the public catalogue's."""
+    model = find_model(call, call.path["model_id"])
+    if model.project_id == PUBLIC_PROJECT_ID:
+        raise GatewayError(403, "a public model cannot be changed")
+    return model, call.world.registry.keep(model)
+
+
+def describe_model(call: Call, model: Model) -> dict[str, Any]:
+    own = call.world.registry.facts(model)
+    is_public = model.project_id == PUBLIC_PROJECT_ID
+    weights = {"type": "WEIGHTS_TYPE_ADAPTER" if own.is_adapter else "WEIGHTS_TYPE_DEFAULT"}
+    if model.revision_id and model.context_length:  # read from the files
+        weights["contextLength"] = str(model.context_length)
     body: dict[str, Any] = {
         "id": model.model_id,
         "name": model.name,
-        "organizationId": call.identity.organization.organization_id
-        if model.base_model_id
-        else "org_together",
+        "organizationId": "org_together" if is_public else call.identity.organization.organization_id,
         "projectId": model.project_id,
-        "visibility": "VISIBILITY_PRIVATE" if model.base_model_id else "VISIBILITY_INTERNAL",
-        "weights": {"type": "WEIGHTS_TYPE_DEFAULT", "contextLength": str(model.context_length)},
+        "visibility": own.visibility,
+        "weights": weights,
     }
     if model.base_model_id:
         body["baseModelId"] = model.base_model_id
         body["baseModel"] = f"projects/{PUBLIC_PROJECT_ID}/models/{model.base_model_id}"
+    if own.description is not None:
+        body["description"] = own.description
     return body
 
 
-def _list_models(call: Call, models: list[Model]) -> Response:
+def _list(call: Call, models: list[Model]) -> Response:
     models.sort(key=lambda model: model.model_id)
     page, cursor = cut_page(call, models, key=lambda model: (model.model_id,))
-    return list_answer([_describe_model(call, model) for model in page], cursor)
+    return list_answer([describe_model(call, model) for model in page], cursor)
 
 
 def list_models(call: Call) -> Response:
-    project_id = _allowed_project(call)
-    return _list_models(call, [m for m in call.world.catalogue.models.values() if m.project_id == project_id])
+    """Return the project's models, with ?visibility those of it that are so visible."""
+    project_id = allowed_project(call)
+    wanted = None if call.world.any_id else call.query.get("visibility")
+    if wanted not in {None, PRIVATE, INTERNAL}:
+        raise bad_request("unknown visibility", param="visibility")
+    return _list(
+        call,
+        [
+            model
+            for model in call.world.catalogue.models.values()
+            if model.project_id == project_id
+            and wanted in {None, call.world.registry.facts(model).visibility}
+        ],
+    )
 
 
 def list_organization_models(call: Call) -> Response:
+    """Return what the organisation's projects share: a project's private models are not among it."""
     organization = call.identity.organization
     call.check_organization(call.path["organization_id"])
     mine = {p.project_id for p in call.world.projects.values() if p.organization == organization}
-    return _list_models(call, [m for m in call.world.catalogue.models.values() if m.project_id in mine])
+    return _list(
+        call,
+        [
+            model
+            for model in call.world.catalogue.models.values()
+            if model.project_id in mine and call.world.registry.facts(model).visibility == INTERNAL
+        ],
+    )
 
 
 def read_model(call: Call) -> Response:
-    return json_answer(_describe_model(call, _find_model(call)))
+    return json_answer(describe_model(call, find_model(call, call.path["model_id"])))
 
 
-def list_revisions(call: Call) -> Response:
-    model = _find_model(call)
-    revision = {
-        "revisionId": model.revision_id,
-        "createdAt": format_time(CATALOGUE_SINCE_MS),
-        "validationStatus": "REVISION_VALIDATION_STATUS_SUCCESS",
-    }
-    return list_answer([revision], None)
-
-
-def list_files(call: Call) -> Response:
-    model = _find_model(call)
-    wanted = call.query.get("revisionId", model.revision_id)
-    if wanted != model.revision_id and not call.world.any_id:
-        raise not_found("revision", wanted)
-    size = int(model.billions * 2_000_000_000)
-    shards = max(1, size // 5_000_000_000)
-    files = [
-        {
-            "path": f"model-{number + 1:05d}-of-{shards:05d}.safetensors",
-            "sizeBytes": str(size // shards),
-            "hash": f"{derive_number(model.model_id, number):016x}",
-        }
-        for number in range(shards)
-    ]
-    return list_answer(
-        files,
-        None,
-        revisionId=model.revision_id,
-        revisionCreatedAt=format_time(CATALOGUE_SINCE_MS),
-        totalSizeBytes=str(size // shards * shards),
+def create_model(call: Call) -> Response:
+    project = call.project()
+    if call.world.any_id:
+        return json_answer(describe_model(call, next(iter(call.world.catalogue.models.values()))))
+    fields = read_fields(call.fields(), _CREATE)
+    for name in ("name", "baseModelId", "type"):
+        if not fields.get(name):
+            raise bad_request(f"{name} is required", param=name)
+    if fields["type"] not in _IS_ADAPTER:
+        raise bad_request("type must be model or adapter", param="type")
+    base = call.world.catalogue.models.get(fields["baseModelId"])
+    if base is None or base.project_id != PUBLIC_PROJECT_ID:
+        raise bad_request(f"base model {fields['baseModelId']} is not supported", param="baseModelId")
+    own = call.world.registry.register(
+        model_id=call.world.new_id("ml"),
+        name=_free_name(call, project, fields["name"]),
+        project_id=project.project_id,
+        base=base,
+        at_ms=call.now_ms,
+        is_adapter=_IS_ADAPTER[fields["type"]],
+        description=fields.get("description"),
     )
+    return json_answer(describe_model(call, own.model))
 
 
-def _describe_config(config: Config, model: Model) -> dict[str, Any]:
-    count, _, accelerator = config.hardware.name.partition("x")
-    return {
-        "id": config.config_id,
-        "projectId": PUBLIC_PROJECT_ID,
-        "referenceModel": f"projects/{PUBLIC_PROJECT_ID}/models/{model.model_id}",
-        "referenceModelId": model.model_id,
-        "selectors": [
-            {"key": "accelerator_type", "value": accelerator},
-            {"key": "accelerator_count", "value": count},
-        ],
-        "certifications": [],
-    }
+def _free_name(call: Call, project: Project, given: str) -> str:
+    """Return the qualified form of a name that nothing has. Raises 400, and 409 for a taken one."""
+    slug = check_name(given.removeprefix(f"{project.slug}/"))
+    name = f"{project.slug}/{slug}"
+    if name in call.world.catalogue.by_name:
+        raise GatewayError(409, f'a model named "{slug}" already exists')
+    return name
 
 
-def list_configs(call: Call) -> Response:
-    _allowed_project(call)
-    reference = call.query.get("referenceModel", call.query.get("referenceModelId"))
-    pairs = list(call.world.catalogue.configs.values())
-    if reference and not call.world.any_id:
-        match = re.fullmatch(r"projects/[^/]+/models/([^/]+)(?:/.*)?", reference)
-        model = call.world.catalogue.models.get(match.group(1) if match else reference)
-        if model is None:
-            raise bad_request(f"model {reference} not found", param="referenceModel")
-        wanted = model.base_model_id or model.model_id
-        pairs = [
-            (config, owner) for config, owner in pairs if wanted in {owner.model_id, owner.base_model_id}
-        ]
-    pairs.sort(key=lambda pair: pair[0].config_id)
-    page, cursor = cut_page(call, pairs, key=lambda pair: (pair[0].config_id,))
-    return list_answer([_describe_config(config, model) for config, model in page], cursor)
+def update_model(call: Call) -> Response:
+    if call.world.any_id:
+        return read_model(call)
+    model, own = _find_own(call)
+    fields = read_fields(call.fields(), _UPDATE)
+    mask = read_mask(call.query.get("updateMask", call.query.get("update_mask")))
+    if mask is not None:
+        named = {path[0] for path in mask}
+        for name in named - _UPDATE.keys():
+            raise bad_request(f'invalid updateMask path "{name}"', param="updateMask")
+        fields = {name: fields.get(name, "") for name in named}
+    if fields.get("visibility", PRIVATE) not in {PRIVATE, INTERNAL}:
+        raise bad_request("unknown visibility", param="visibility")
+    if "name" in fields and fields["name"] not in {model.name, model.name.rpartition("/")[2]}:
+        call.world.registry.rename(own, _free_name(call, call.project(), fields["name"]))
+    own.visibility = fields.get("visibility", own.visibility)
+    own.description = fields.get("description", own.description) or None
+    return json_answer(describe_model(call, own.model))
 
 
-def read_config(call: Call) -> Response:
-    _allowed_project(call)
-    pair = call.world.catalogue.configs.get(call.path["config_id"])
-    if pair is None and call.world.any_id:
-        pair = next(iter(call.world.catalogue.configs.values()))
-    if pair is None:
-        raise not_found("config", call.path["config_id"])
-    return json_answer(_describe_config(*pair))
+def delete_model(call: Call) -> Response:
+    if call.world.any_id:
+        return json_answer({})
+    model, _ = _find_own(call)
+    for deployment in call.world.deployments.values():
+        deployment.workload.advance(call.now_ms)
+        if deployment.model.model_id == model.model_id and deployment.workload.state not in {STOPPED, FAILED}:
+            raise bad_request(f"model {model.model_id} is in use by deployment {deployment.deployment_id}")
+    call.world.registry.remove(model)
+    return json_answer({})
 
 
-def _describe_supported(model: Model) -> dict[str, Any]:
-    prices = model.serverless_price
-    products = ["PRODUCT_DEDICATED"]
-    if prices:
-        products.insert(0, "PRODUCT_SERVERLESS")
-    text = "MODALITY_TEXT"
+def _describe_revision(revision: Revision, now_ms: int) -> dict[str, Any]:
+    status = revision.validation(now_ms)
     body: dict[str, Any] = {
-        "id": model.model_id,
-        "name": model.name,
-        "displayName": model.display_name,
-        "displayType": model.kind,
-        "publisher": model.organization,
-        "status": "SUPPORTED_MODEL_STATUS_RECOMMENDED"
-        if "gpt-oss" in model.name
-        else "SUPPORTED_MODEL_STATUS_SUPPORTED",
-        "products": products,
-        "capabilities": [_CAPABILITIES[model.kind]] if model.kind in _CAPABILITIES else [],
-        "inputModalities": ["MODALITY_AUDIO"] if model.kind == "transcribe" else [text],
-        "outputModalities": [{"image": "MODALITY_IMAGE", "audio": "MODALITY_AUDIO"}.get(model.kind, text)],
-        "baseModel": model.path,
-        "baseModelId": model.model_id,
-        "contextLength": str(model.context_length),
-        "createdAt": format_time(CATALOGUE_SINCE_MS),
-        "updatedAt": format_time(CATALOGUE_SINCE_MS),
-        "deploymentProfiles": [_describe_profile(model, config) for config in model.configs],
+        "revisionId": revision.revision_id,
+        "createdAt": format_time(revision.created_ms),
+        "validationStatus": f"REVISION_VALIDATION_STATUS_{status}",
     }
-    if model.kind == "chat":
-        body["features"] = ["FEATURE_TOOL_CALLING", "FEATURE_STRUCTURED_OUTPUT"]
-        if model.reasons:
-            body["features"].append("FEATURE_REASONING")
-    if prices:
-        body["pricing"] = {"input": prices[0], "output": prices[1]}
-        body["serverlessEndpoint"] = model.name
+    if status != "PENDING":
+        body["lastValidatedAt"] = format_time(revision.validated_ms)
+    if status == "FAILED":
+        body["validationErrors"] = [
+            {"rule": "safetensors_header", "severity": "ERROR", "message": revision.fault}
+        ]
     return body
 
 
-def _describe_profile(model: Model, config: Config) -> dict[str, Any]:
-    return {
-        "profileId": config.config_id,
-        "certifiedConfigRevisionId": config.config_id,
-        "certifiedModelRevisionId": model.revision_id,
-        "config": f"projects/{PUBLIC_PROJECT_ID}/configs/{config.config_id}",
-        "model": f"{model.path}/revisions/{model.revision_id}",
-        "modelName": model.name,
-        "gpuType": config.hardware.gpu,
-        "gpuCount": config.hardware.count,
-        "parallelism": f"TP{config.hardware.count}",
-        "quantization": "FP8" if "fp8" in model.name.lower() else "BF16",
-        "performanceBenchmarks": {
-            "decodingSpeedTps": 95.0,
-            "timeToFirstTokenMs": 180,
-            "maxContextLength": str(model.context_length),
-        },
-        "adapterMode": "ADAPTER_MODE_DISABLED",
-    }
+def list_revisions(call: Call) -> Response:
+    """Return the revisions, newest first."""
+    revisions = call.world.registry.facts(find_model(call, call.path["model_id"])).revisions
+    return list_answer([_describe_revision(item, call.now_ms) for item in reversed(revisions)], None)
 
 
-def list_supported(call: Call) -> Response:
-    models = [m for m in call.world.catalogue.models.values() if m.base_model_id is None]
-    if not call.world.any_id:
-        models = [model for model in models if _supports(call, model)]
-    models.sort(key=lambda model: model.name)
-    page, cursor = cut_page(call, models, key=lambda model: (model.name,))
-    return list_answer([_describe_supported(model) for model in page], cursor)
-
-
-def _supports(call: Call, model: Model) -> bool:
-    body = _describe_supported(model)
-    product, modality = call.query.get("product"), call.query.get("modality")
-    search, mode = call.query.get("search", "").lower(), call.query.get("adapterMode")
-    return (
-        (not product or product in body["products"])
-        and (not modality or modality in body["inputModalities"])
-        and (search in model.name.lower() or search in model.display_name.lower())
-        and (not mode or any(profile["adapterMode"] == mode for profile in body["deploymentProfiles"]))
+def list_files(call: Call) -> Response:
+    """Return the files of a revision, by default of the newest. Raises 404."""
+    model = find_model(call, call.path["model_id"])
+    own = call.world.registry.facts(model)
+    wanted = call.query.get("revisionId", call.query.get("revision_id"))
+    if call.world.any_id:
+        wanted = None
+    if wanted and all(revision.revision_id != wanted for revision in own.revisions):
+        raise not_found("revision", wanted)
+    if not own.revisions:
+        return list_answer([], None, totalSizeBytes="0")
+    revision = next((item for item in own.revisions if item.revision_id == wanted), own.revisions[-1])
+    files = _describe_files(revision, is_adapter=own.is_adapter)
+    return list_answer(
+        files,
+        None,
+        revisionId=revision.revision_id,
+        revisionCreatedAt=format_time(revision.created_ms),
+        totalSizeBytes=str(revision.size_bytes),
     )
 
 
-def read_supported(call: Call) -> Response:
-    catalogue, wanted = call.world.catalogue, call.path["model_id"]
-    model = catalogue.models.get(wanted) or catalogue.by_name.get(wanted)
-    if model is None and call.world.any_id:
-        model = next(iter(catalogue.models.values()))
-    if model is None or model.base_model_id is not None:
-        raise not_found("supported model", wanted)
-    return json_answer(_describe_supported(model))
+def _describe_files(revision: Revision, *, is_adapter: bool) -> list[dict[str, str]]:
+    """Return shards of one size; the last one takes the rest."""
+    shards = max(1, revision.size_bytes // _SHARD_BYTES)
+    files = []
+    for number in range(shards):
+        size = revision.size_bytes // shards
+        if number == shards - 1:
+            size = revision.size_bytes - size * (shards - 1)
+        name = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
+        files.append(
+            {
+                "path": "adapter_model.safetensors" if is_adapter else name,
+                "sizeBytes": str(size),
+                "hash": f"{derive_number(revision.revision_id, number):016x}",
+            }
+        )
+    return files
 
 
-def list_uploads(call: Call) -> Response:
-    """Answer an empty list: the simulator takes no uploads (yet)."""
-    call.project()
-    page, cursor = cut_page(call, NO_ITEMS, key=lambda item: (item,))
-    return list_answer(page, cursor)
-
-
-_PROJECT = "/v2/projects/{project_id}"
+_MODELS = "/v2/projects/{project_id}/models"
 ROUTES = [
-    route(f"{_PROJECT}/models", list_models),
-    route(f"{_PROJECT}/models/uploads", list_uploads),
-    route(f"{_PROJECT}/models/{{model_id}}", read_model),
-    route(f"{_PROJECT}/models/{{model_id}}/revisions", list_revisions),
-    route(f"{_PROJECT}/models/{{model_id}}/files", list_files),
-    route(f"{_PROJECT}/configs", list_configs),
-    route(f"{_PROJECT}/configs/{{config_id}}", read_config),
+    route(_MODELS, list_models),
+    route(_MODELS, create_model, "POST"),
+    route(f"{_MODELS}/{{model_id}}", read_model),
+    route(f"{_MODELS}/{{model_id}}", update_model, "PATCH"),
+    route(f"{_MODELS}/{{model_id}}", delete_model, "DELETE"),
+    route(f"{_MODELS}/{{model_id}}/revisions", list_revisions),
+    route(f"{_MODELS}/{{model_id}}/files", list_files),
     route("/v2/organizations/{organization_id}/models", list_organization_models),
-    route("/v2/supported-models", list_supported),
-    route("/v2/supported-models/{model_id:path}", read_supported),
 ]

@@ -11,6 +11,7 @@ from simulator import lifecycle
 from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from simulator.identifiers import derive_number, derive_uuid
 from simulator.lifecycle import Phase
+from simulator.registry.models import INTERNAL
 from simulator.scenarios.empty import add_foreign_project, add_organization
 from simulator.traffic import HOURS_PER_WEEK, QUIET, Profile, shift_to_office_hours
 from simulator.workload import Workload
@@ -85,9 +86,13 @@ def fill_world(world: World) -> None:
     world.add_key(DEFAULT_KEY, projects["Support"])
     add_foreign_project(world)
     base = world.catalogue.by_name["meta-llama/Llama-3.1-8B-Instruct"]
-    world.catalogue.add_private_model(
-        name="fernhill/Llama-3.1-8B-legal-v4", project_id=projects["Research"].project_id, base=base
+    trained = world.registry.add_trained(
+        name="fernhill/Llama-3.1-8B-legal-v4",
+        project_id=projects["Research"].project_id,
+        base=base,
+        at_ms=world.start_ms - 20 * DAY_MS,
     )
+    trained.visibility = INTERNAL
     for plan in _V2:
         _add_endpoint(world, plan, projects[plan.team])
     _add_second_deployments(world)

@@ -156,6 +156,27 @@ def test_a_restart_keeps_what_clients_did(path: Path) -> None:
     assert "second-secret" not in written
 
 
+def test_a_restart_keeps_imports_without_their_tokens(path: Path) -> None:
+    with open_sim(path, "empty") as sim:
+        models = f"/v2/projects/{sim.project.project_id}/models"
+        base = sim.world.catalogue.by_name["openai/gpt-oss-20b"]
+        body = {"name": "bot", "baseModelId": base.model_id, "type": "model"}
+        model = sim.send("POST", models, body)
+        source = {"remoteUrl": "https://huggingface.co/acme/private-bot", "token": "hf_secret"}
+        sim.send("POST", f"{models}/uploads", {"modelId": model["id"], **source})
+        job = {"model_name": "old", "model_source": "acme/private-bot", "hf_token": "hf_secret"}
+        sim.send("POST", "/v1/models", job)
+        sim.advance(3600)
+        paths = (models, f"{models}/uploads", f"{models}/{model['id']}/revisions", "/v1/jobs", "/v1/models")
+        before = [sim.get(item) for item in paths]
+
+        with restart(sim, path, scenario="empty") as again:
+            assert [again.get(item) for item in paths] == before
+            assert again.get(f"{models}/uploads")["data"][0]["status"] == "REMOTE_UPLOAD_STATUS_SUCCEEDED"
+
+    assert b"hf_secret" not in path.read_bytes()
+
+
 def test_the_same_instant_looks_the_same_after_a_restart(path: Path) -> None:
     with open_sim(path) as sim:
         sim.send("POST", "/v1/chat/completions", {
