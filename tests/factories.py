@@ -11,7 +11,7 @@ from typing import Any
 from dashboard.accounts import crypto
 from dashboard.accounts.models import Connection, Membership, Team, User
 from dashboard.accounts.roles import Role
-from dashboard.core import heartbeats
+from dashboard.core import heartbeats, resource_states
 from dashboard.mirror.models import (
     Deployment,
     Endpoint,
@@ -19,6 +19,12 @@ from dashboard.mirror.models import (
     Hardware,
     HardwarePrice,
     Project,
+    Resource,
+    ResourceChange,
+    ResourceDocument,
+    ResourceEvent,
+    ResourceKind,
+    ResourceLink,
     Source,
     StateChange,
     SyncRun,
@@ -223,6 +229,92 @@ def _write_deployment(
         endpoint.desired_replicas = (endpoint.desired_replicas or 0) + deployment.desired_replicas
     endpoint.save()
     return deployment
+
+
+# State of a resource that is made without one: what most of its kind are in.
+_USUAL_STATES = {
+    ResourceKind.FINE_TUNE: "running",
+    ResourceKind.BATCH: "IN_PROGRESS",
+    ResourceKind.EVALUATION: "completed",
+    ResourceKind.UPLOAD: "REMOTE_UPLOAD_STATUS_RUNNING",
+    ResourceKind.UPLOAD_V1: "Running",
+    ResourceKind.FILE: "processed",
+    ResourceKind.MODEL: "",
+    ResourceKind.CLUSTER: "Ready",
+    ResourceKind.VOLUME: "bound",
+    ResourceKind.CONTAINER: "Ready",
+    ResourceKind.RL_RESOURCE: "MODEL_RESOURCES_STATUS_READY",
+    ResourceKind.RL_SESSION: "TRAINING_SESSION_STATUS_RUNNING",
+}
+_PREFIXES = {
+    ResourceKind.FINE_TUNE: "ft-", ResourceKind.EVALUATION: "eval-", ResourceKind.FILE: "file-",
+    ResourceKind.MODEL: "ml_", ResourceKind.UPLOAD_V1: "job-",
+}  # fmt: skip
+
+
+def make_resource(
+    *,
+    kind: ResourceKind = ResourceKind.FINE_TUNE,
+    project: Project | None = None,
+    links: dict[str, str] | None = None,
+    payload: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Resource:
+    """Write a resource of any kind; `status` follows from `state`, `burn` from units and price, as in the store.
+
+    `links` maps relations to remote ids (or names of models).
+    """
+    project = project or make_project()
+    number = next(_numbers)
+    defaults: dict[str, Any] = {
+        "remote_id": f"{_PREFIXES.get(kind, '')}{kind}-{number}",
+        "name": f"{kind}-{number}",
+        "state": _USUAL_STATES[kind],
+        "state_since": NOW - timedelta(hours=1),
+        "remote_created_at": NOW - timedelta(hours=2),
+    }
+    fields = defaults | fields
+    fields.setdefault("status", resource_states.read_state(kind, fields["state"]).value)
+    units, price = fields.get("units", 0), fields.get("nano_usd_per_unit_hour")
+    fields.setdefault("burn", units * price if price is not None else 0)
+    fields.setdefault("unpriced_units", 0 if price is not None else units)
+    body = {"id": fields["remote_id"], "status": fields["state"]} | (payload or {})
+    resource = Resource.objects.create(
+        kind=kind, project=project, **_mirrored(project.connection, body, fields)
+    )
+    for relation, target in (links or {}).items():
+        make_resource_link(resource, relation=relation, target=target)
+    return resource
+
+
+def make_resource_link(resource: Resource, *, relation: str, target: str) -> ResourceLink:
+    return ResourceLink.objects.create(resource=resource, relation=relation, target=target)
+
+
+def make_resource_event(resource: Resource, type: str = "", **fields: Any) -> ResourceEvent:
+    """Write an entry of the resource's own feed, after those that are there already."""
+    position = resource.events.count()
+    defaults: dict[str, Any] = {
+        "key": f"event-{next(_numbers)}",
+        "at": NOW - timedelta(minutes=60 - position),
+        "position": position,
+        "level": "info",
+        "message": type.replace("_", " "),
+        "payload": {},
+    }
+    return ResourceEvent.objects.create(resource=resource, type=type, **(defaults | fields))
+
+
+def make_resource_change(resource: Resource, state: str, **fields: Any) -> ResourceChange:
+    """Write an edge of the resource's life, seen by polling unless said otherwise."""
+    defaults: dict[str, Any] = {"at": NOW - timedelta(hours=1), "units": 0, "source": Source.POLL}
+    return ResourceChange.objects.create(resource=resource, state=state, **(defaults | fields))
+
+
+def make_resource_document(resource: Resource, name: str, payload: Any, **fields: Any) -> ResourceDocument:
+    """Write what was read apart from the listing: body, checkpoints, metrics, files, revisions."""
+    fields.setdefault("read_at", NOW)
+    return ResourceDocument.objects.create(resource=resource, name=name, payload=payload, **fields)
 
 
 def make_sync_run(
