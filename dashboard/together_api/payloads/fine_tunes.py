@@ -92,10 +92,8 @@ class FineTune(Resource):
 
     `total_price` is nano-dollars. `steps_completed` is what a cancel pays for; only the SDK's hand-written type has
     it. `created_at` and `updated_at` are promised for list items only. The remaining seconds change with every read
-    and are left out of the fingerprint.
+    of a running job; they are shown, so they count in the fingerprint.
     """
-
-    unshown_fields = ("progress.seconds_remaining",)
 
     id: Text
     status: Text = ""
