@@ -291,7 +291,7 @@ def make_resource_link(resource: Resource, *, relation: str, target: str) -> Res
     return ResourceLink.objects.create(resource=resource, relation=relation, target=target)
 
 
-def make_resource_event(resource: Resource, type: str = "", **fields: Any) -> ResourceEvent:
+def make_resource_event(resource: Resource, event_type: str = "", **fields: Any) -> ResourceEvent:
     """Write an entry of the resource's own feed, after those that are there already."""
     position = resource.events.count()
     defaults: dict[str, Any] = {
@@ -299,10 +299,10 @@ def make_resource_event(resource: Resource, type: str = "", **fields: Any) -> Re
         "at": NOW - timedelta(minutes=60 - position),
         "position": position,
         "level": "info",
-        "message": type.replace("_", " "),
+        "message": event_type.replace("_", " "),
         "payload": {},
     }
-    return ResourceEvent.objects.create(resource=resource, type=type, **(defaults | fields))
+    return ResourceEvent.objects.create(resource=resource, type=event_type, **(defaults | fields))
 
 
 def make_resource_change(resource: Resource, state: str, **fields: Any) -> ResourceChange:
