@@ -39,6 +39,7 @@ class Lock(enum.IntEnum):
     SYNC_CONTAINERS = 39
     SYNC_RL = 40
     SYNC_DETAILS = 41
+    SYNC_REGIONS = 42
 
 
 @contextmanager

@@ -5,7 +5,7 @@ checkpoints) is read apart, by sync_details.py.
 """
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
@@ -178,16 +178,18 @@ def _compare_listing(
 
 
 def _confirm_gone(
-    session: Session, sources: Sequence[Source], looks: Iterable[tuple[str, str, str]]
+    session: Session, sources: Sequence[Source], looks: Collection[tuple[str, str, str]]
 ) -> set[tuple[str, str, str]]:
     """Return those that a GET by id answers with "gone"."""
-    by_kind = {source.kind.value: source for source in sources}
+    gets = {source.kind.value: source.get for source in sources}
     calls = {
-        (kind, scope, one): functools.partial(by_kind[kind].get, session.client, scope, one)
+        (kind, scope, one): functools.partial(get, session.client, scope, one)
         for kind, scope, one in looks
+        if (get := gets[kind]) is not None
     }
     answers = session.run(fetch.gather(calls, clock=session.clock))
-    return {key for key, answer in answers.items() if _says_gone(answer.error)}
+    gone = {key for key, answer in answers.items() if _says_gone(answer.error)}
+    return gone | {key for key in looks if gets[key[0]] is None}
 
 
 def _says_unavailable(error: ApiError) -> bool:

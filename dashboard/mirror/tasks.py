@@ -1,28 +1,47 @@
-"""The mirror's periodic work: one task per resource, for every enabled connection."""
+"""The mirror's periodic work: one task per resource and connection.
 
-import logging
+A tick without a connection asks for one task per enabled connection, so that a hanging provider delays nobody else's
+mirror; with a single connection the tick does the work itself.
+"""
+
+import functools
 from collections.abc import Callable
+from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 
 from dashboard.accounts.models import Connection
-from dashboard.mirror import prune, sync_catalogue, sync_endpoints, sync_events, sync_traffic
-from dashboard.mirror.models import Endpoint, Project
+from dashboard.mirror import (
+    prune,
+    sync_catalogue,
+    sync_details,
+    sync_endpoints,
+    sync_events,
+    sync_regions,
+    sync_traffic,
+    sync_unit_prices,
+)
+from dashboard.mirror.groups import GROUPS, Group
+from dashboard.mirror.models import Endpoint, Project, Resource, SyncRun
+from dashboard.mirror.sync_resources import sync_group
 
-logger = logging.getLogger(__name__)
+# A task that waited longer for a worker is dropped: the next tick computes from state anyway. Seconds.
+STALE_AFTER_SECONDS = 60
 
 
-def _for_each_connection(sync: Callable[[Connection], None]) -> None:
-    """Run `sync` for every enabled connection; one that fails does not keep the others from their turn."""
-    failures: list[Exception] = []
-    for connection in Connection.objects.filter(is_enabled=True):
-        try:
-            sync(connection)
-        except Exception as error:
-            logger.exception("sync failed for connection %s", connection.pk)
-            failures.append(error)
-    if failures:
-        raise failures[0]
+def _spread(
+    task: "Task[Any, Any]", sync: Callable[[Connection], None], connection_id: int | None, **arguments: str
+) -> None:
+    """Run `sync` for the connection, or ask for a task for each that is enabled."""
+    enabled = Connection.objects.filter(is_enabled=True).order_by("pk")
+    if connection_id is not None:
+        enabled = enabled.filter(pk=connection_id)
+    connections = list(enabled)
+    if len(connections) == 1:
+        sync(connections[0])
+        return
+    for connection in connections:
+        task.apply_async(kwargs={"connection_id": connection.pk} | arguments, expires=STALE_AFTER_SECONDS)
 
 
 def _read_endpoints(connection: Connection) -> None:
@@ -40,34 +59,66 @@ def _read_endpoints(connection: Connection) -> None:
         sync_traffic.sync_traffic(connection)
 
 
-@shared_task(name="mirror.sync_projects")
-def sync_projects() -> None:
-    _for_each_connection(sync_catalogue.sync_projects)
+def _read_group(group: Group, connection: Connection) -> None:
+    sync_group(connection, group.run, group.sources)
 
 
-@shared_task(name="mirror.sync_hardware")
-def sync_hardware() -> None:
-    _for_each_connection(sync_catalogue.sync_hardware)
+@shared_task(name="mirror.sync_projects", bind=True)
+def sync_projects(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_catalogue.sync_projects, connection_id)
 
 
-@shared_task(name="mirror.sync_endpoints")
-def sync_endpoints_task() -> None:
-    _for_each_connection(_read_endpoints)
+@shared_task(name="mirror.sync_hardware", bind=True)
+def sync_hardware(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_catalogue.sync_hardware, connection_id)
 
 
-@shared_task(name="mirror.sync_in_transition")
-def sync_in_transition() -> None:
-    _for_each_connection(sync_endpoints.sync_in_transition)
+@shared_task(name="mirror.sync_endpoints", bind=True)
+def sync_endpoints_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, _read_endpoints, connection_id)
 
 
-@shared_task(name="mirror.sync_events")
-def sync_events_task() -> None:
-    _for_each_connection(sync_events.sync_events)
+@shared_task(name="mirror.sync_in_transition", bind=True)
+def sync_in_transition(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_endpoints.sync_in_transition, connection_id)
 
 
-@shared_task(name="mirror.sync_traffic")
-def sync_traffic_task() -> None:
-    _for_each_connection(sync_traffic.sync_traffic)
+@shared_task(name="mirror.sync_events", bind=True)
+def sync_events_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_events.sync_events, connection_id)
+
+
+@shared_task(name="mirror.sync_traffic", bind=True)
+def sync_traffic_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_traffic.sync_traffic, connection_id)
+
+
+@shared_task(name="mirror.sync_group", bind=True)
+def sync_group_task(self: "Task[Any, Any]", name: str, connection_id: int | None = None) -> None:
+    """Read one group of resources; `name` is that of its runs (mirror/groups.py)."""
+    group = next(one for one in GROUPS if one.run == SyncRun.Resource(name))
+    _spread(self, functools.partial(_read_group, group), connection_id, name=name)
+
+
+@shared_task(name="mirror.sync_details", bind=True)
+def sync_details_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_details.sync_details, connection_id)
+
+
+@shared_task(name="mirror.sync_regions", bind=True)
+def sync_regions_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_regions.sync_regions, connection_id)
+
+
+@shared_task(name="mirror.sync_unit_prices", bind=True)
+def sync_unit_prices_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_unit_prices.sync_unit_prices, connection_id)
+
+
+@shared_task(name="mirror.open_details")
+def open_details_task(*, resource_id: int) -> None:
+    """Read the details of a resource that somebody has just opened."""
+    sync_details.open_details(resource_id)
 
 
 @shared_task(name="mirror.sync_connection")
@@ -78,7 +129,13 @@ def sync_connection(*, connection_id: int) -> None:
     sync_catalogue.sync_hardware(connection)
     sync_endpoints.sync_endpoints(connection)
     sync_events.sync_events(connection)
+    for group in GROUPS:
+        _read_group(group, connection)
     sync_traffic.sync_traffic(connection)
+    sync_regions.sync_regions(connection)
+    if Resource.objects.filter(connection=connection).exists():
+        sync_details.sync_details(connection)
+        sync_unit_prices.sync_unit_prices(connection)
 
 
 @shared_task(name="mirror.prune")

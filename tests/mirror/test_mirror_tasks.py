@@ -1,14 +1,18 @@
 """The periodic work: names, queues, arguments, and that one connection does not cost another its turn."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from celery.signals import before_task_publish
 
 from dashboard.accounts.crypto import CryptoError
 from dashboard.celery import app
 from dashboard.mirror import prune, tasks
+from dashboard.mirror.groups import GROUPS
 from dashboard.mirror.models import EndpointEvent, MalformedPayload, SyncRun
 from tests import factories
 from tests.mirror.conftest import Mirror
@@ -19,12 +23,19 @@ BEAT = {name: entry for name, entry in app.conf.beat_schedule.items() if entry["
 def test_every_periodic_task_of_the_mirror_exists_and_has_its_queue():
     app.loader.import_default_modules()
 
-    assert len(BEAT) == 7
+    assert len(BEAT) == 20
     for entry in BEAT.values():
         assert entry["task"] in app.tasks
         assert entry["options"]["queue"] == "sync"
         assert entry["options"]["expires"] <= entry["schedule"]
-        assert json.loads(json.dumps(entry["kwargs"])) == {}
+        assert json.loads(json.dumps(entry["kwargs"])) == entry["kwargs"]
+
+
+def test_every_group_of_resources_is_read_at_least_every_two_minutes():
+    read = {entry["kwargs"]["name"]: entry["schedule"] for entry in BEAT.values() if entry["kwargs"]}
+
+    assert read.keys() == {group.run.value for group in GROUPS}
+    assert max(read.values()) <= 120
 
 
 def test_what_burns_money_is_looked_at_twice_a_minute_and_what_moves_more_often():
@@ -65,6 +76,21 @@ def test_the_first_pass_over_endpoints_reads_what_it_needs_and_what_explains_it(
     assert EndpointEvent.objects.exists()
 
 
+@contextmanager
+def collect_sent_tasks() -> Iterator[list[tuple[str, Any]]]:
+    """Collect (name, body) of what is sent to the real broker inside the block."""
+    sent: list[tuple[str, Any]] = []
+
+    def note(sender: str, body: Any, **details: object) -> None:
+        sent.append((sender, body))
+
+    before_task_publish.connect(note)
+    try:
+        yield sent
+    finally:
+        before_task_publish.disconnect(note)
+
+
 @pytest.mark.django_db
 def test_a_connection_that_cannot_even_be_opened_does_not_keep_the_others_from_their_turn(
     organize: Callable[..., Mirror],
@@ -74,9 +100,16 @@ def test_a_connection_that_cannot_even_be_opened_does_not_keep_the_others_from_t
     broken.save(update_fields=["key_ciphertext"])
     good = organize(clock="real").connection
 
-    with pytest.raises(CryptoError):
+    with collect_sent_tasks() as sent:
         tasks.sync_projects()
 
+    assert [(name, body[1]) for name, body in sent] == [
+        ("mirror.sync_projects", {"connection_id": broken.pk}),
+        ("mirror.sync_projects", {"connection_id": good.pk}),
+    ]
+    with pytest.raises(CryptoError):
+        tasks.sync_projects(**sent[0][1][1])
+    tasks.sync_projects(**sent[1][1][1])
     runs = dict(SyncRun.objects.values_list("connection", "outcome"))
     assert runs == {broken.pk: "failed", good.pk: "complete"}
     assert "Internal error" in SyncRun.objects.get(connection=broken).error

@@ -19,13 +19,14 @@ class Source:
     """One kind: its listing, its GET by id, its reading.
 
     `list` and `get` take the scope after the client: the project's remote id where `is_scoped`, else EVERYWHERE.
-    `is_listed_whole` False: the listing stops somewhere and never tells that something is gone.
+    `get` None: there is no such call, a second complete listing without it is the proof. `is_listed_whole` False: the
+    listing stops somewhere and never tells that something is gone.
     """
 
     kind: ResourceKind
     payload: type[payloads.Resource]
     list: Callable[[AsyncTogetherClient, str], Awaitable[Listing[Any]]]
-    get: Callable[[AsyncTogetherClient, str, str], Awaitable[object]]
+    get: Callable[[AsyncTogetherClient, str, str], Awaitable[object]] | None
     read: Callable[[Any], ResourceReading]
     is_scoped: bool = False
     is_listed_whole: bool = True

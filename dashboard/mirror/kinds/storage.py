@@ -56,18 +56,18 @@ def read_upload(body: payloads.ModelUpload) -> ResourceReading:
 
 def read_v1_job(body: payloads.V1Job) -> ResourceReading:
     """Return the columns of a v1 upload job."""
-    arguments = body.args or payloads.V1JobArguments()
+    model_name = body.args.model_name if body.args else None
     last = body.status_updates[-1].message if body.status_updates else None
     return ResourceReading(
         kind=ResourceKind.UPLOAD_V1.value,
         remote_id=body.id,
-        name=arguments.model_name or body.id,
+        name=model_name or body.id,
         state=body.status,
         state_message=last or "",
         variety=body.type,
         remote_created_at=body.created_at,
         remote_updated_at=body.updated_at,
-        links=name_links((Relation.MODEL, arguments.model_name)),
+        links=name_links((Relation.MODEL, model_name)),
     )
 
 

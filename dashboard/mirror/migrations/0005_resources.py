@@ -68,6 +68,7 @@ class Migration(migrations.Migration):
                     ("models", "Own models"),
                     ("catalogue", "Model catalogue"),
                     ("clusters", "Clusters"),
+                    ("regions", "Regions of clusters and volumes"),
                     ("volumes", "Volumes"),
                     ("containers", "Containers"),
                     ("rl", "RL post-training"),

@@ -27,6 +27,7 @@ class SyncRun(models.Model):
         MODELS = "models", "Own models"
         CATALOGUE = "catalogue", "Model catalogue"
         CLUSTERS = "clusters", "Clusters"
+        REGIONS = "regions", "Regions of clusters and volumes"
         VOLUMES = "volumes", "Volumes"
         CONTAINERS = "containers", "Containers"
         RL = "rl", "RL post-training"
