@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.errors import BAD_KEY, ApiError, BareError, bad_request, not_found
+from simulator.jobs.endings import settle_jobs
 from simulator.lifecycle import STOP_FAULTS
 from simulator.world import SDK_TEST_KEY, Endpoint, Identity, Project, World
 
@@ -108,6 +109,7 @@ async def read_call(
     """
     world: World = request.app.state.world
     world.registry.refresh(world.now_ms())
+    settle_jobs(world, world.now_ms())
     # Of a write that the journal repeats, the scope says who it was: the key itself is written nowhere.
     identity = request.scope.get("simulator.identity") or find_identity(
         world, request.headers.get("authorization", "")

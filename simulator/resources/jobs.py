@@ -1,0 +1,17 @@
+"""Every route of jobs and of what they read and write, in the order in which paths are tried."""
+
+from simulator.resources import (
+    file_uploads,
+    files,
+    fine_tune_offers,
+    fine_tune_reading,
+    fine_tunes,
+)
+
+ROUTES = [
+    *file_uploads.ROUTES,
+    *files.ROUTES,
+    *fine_tune_offers.ROUTES,  # before fine_tunes: its path would take "models" for an id
+    *fine_tune_reading.ROUTES,
+    *fine_tunes.ROUTES,
+]
