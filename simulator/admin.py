@@ -1,42 +1,20 @@
 """Routes for tests and people, under /_admin: time, faults, truth, and a hand on the state. Loopback only, no key."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from simulator import lifecycle, metering
+from simulator.admin_route import admin_route
 from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, VirtualClock, format_time, parse_time
-from simulator.errors import ApiError, bad_request, not_found, render_error
+from simulator.errors import ApiError, bad_request, not_found
 from simulator.faults import Fault
 from simulator.lifecycle import Phase
 from simulator.traffic import Profile, Usage
 from simulator.world import Deployment, LegacyEndpoint, World
 
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost", "testclient"})
 _WIDTHS_MS = {"minute": MINUTE_MS, "hour": HOUR_MS, "day": DAY_MS}
-Action = Callable[[World, Request, dict[str, Any]], Any]
-
-
-def _route(path: str, action: Action, *methods: str) -> Route:
-    async def answer(request: Request) -> Response:
-        client = request.client
-        if client is not None and client.host not in _LOOPBACK:
-            return render_error(ApiError(403, "admin routes answer on loopback only"))
-        raw = await request.body()
-        try:
-            fields = orjson.loads(raw) if raw else {}
-            return JSONResponse(action(request.app.state.world, request, fields))
-        except ApiError as error:
-            return render_error(error)
-        except (KeyError, TypeError, ValueError) as error:
-            return render_error(bad_request(f"{type(error).__name__}: {error}"))
-
-    return Route(f"/_admin{path}", answer, methods=list(methods or ("GET",)), name=action.__name__)
 
 
 def _describe_clock(world: World) -> dict[str, Any]:
@@ -91,6 +69,8 @@ def set_switches(world: World, request: Request, fields: dict[str, Any]) -> Any:
     for name in ("tokens_per_second", "first_token_seconds"):
         if name in fields:
             setattr(world, name, float(fields[name]))
+    if "gpu_quota" in fields:
+        world.gpu_quota = {str(gpu): int(most) for gpu, most in fields["gpu_quota"].items()}
     return world.describe()
 
 
@@ -280,26 +260,26 @@ def set_profile(world: World, request: Request, fields: dict[str, Any]) -> Any:
 
 _ONE = "/deployments/{identifier}"
 ROUTES = [
-    _route("/clock", tell_time),
-    _route("/advance", advance_time, "POST"),
-    _route("/faults", list_faults),
-    _route("/faults", add_fault, "POST"),
-    _route("/faults", clear_faults, "DELETE"),
-    _route("/faults/{fault_id}", remove_fault, "DELETE"),
-    _route("/world", describe_world),
-    _route("/world", set_switches, "PATCH"),
-    _route("/keys", add_key, "POST"),
-    _route("/keys/{key}", revoke_key, "DELETE"),
-    _route("/requests", list_requests),
-    _route("/requests", clear_requests, "DELETE"),
-    _route("/generations", list_generations),
-    _route("/bill", tell_bill),
-    _route("/prices", change_price, "POST"),
-    _route(_ONE, tell_resource),
-    _route(_ONE, delete_resource, "DELETE"),
-    _route(f"{_ONE}/state", force_state, "POST"),
-    _route(f"{_ONE}/fail", fail_resource, "POST"),
-    _route(f"{_ONE}/behaviour", set_behaviour, "POST"),
-    _route(f"{_ONE}/traffic", inject_traffic, "POST"),
-    _route(f"{_ONE}/profile", set_profile, "POST"),
+    admin_route("/clock", tell_time),
+    admin_route("/advance", advance_time, "POST"),
+    admin_route("/faults", list_faults),
+    admin_route("/faults", add_fault, "POST"),
+    admin_route("/faults", clear_faults, "DELETE"),
+    admin_route("/faults/{fault_id}", remove_fault, "DELETE"),
+    admin_route("/world", describe_world),
+    admin_route("/world", set_switches, "PATCH"),
+    admin_route("/keys", add_key, "POST"),
+    admin_route("/keys/{key}", revoke_key, "DELETE"),
+    admin_route("/requests", list_requests),
+    admin_route("/requests", clear_requests, "DELETE"),
+    admin_route("/generations", list_generations),
+    admin_route("/bill", tell_bill),
+    admin_route("/prices", change_price, "POST"),
+    admin_route(_ONE, tell_resource),
+    admin_route(_ONE, delete_resource, "DELETE"),
+    admin_route(f"{_ONE}/state", force_state, "POST"),
+    admin_route(f"{_ONE}/fail", fail_resource, "POST"),
+    admin_route(f"{_ONE}/behaviour", set_behaviour, "POST"),
+    admin_route(f"{_ONE}/traffic", inject_traffic, "POST"),
+    admin_route(f"{_ONE}/profile", set_profile, "POST"),
 ]

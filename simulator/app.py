@@ -8,12 +8,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from simulator import admin
+from simulator.compute import admin as compute_admin
 from simulator.errors import ApiError, render_error
 from simulator.faults import FaultBook, FaultGate
 from simulator.journal import Journal
 from simulator.resources import (
     analytics,
     chat,
+    clusters,
     configs,
     deployments,
     endpoints,
@@ -27,10 +29,13 @@ from simulator.resources import (
     metrics,
     model_uploads,
     models,
+    regions,
+    remediations,
     serverless_models,
     side_lists,
     supported_models,
     usage,
+    volumes,
 )
 from simulator.world import World
 
@@ -55,6 +60,11 @@ RESOURCES = (
     chat,
     file_uploads,
     files,
+    clusters,
+    volumes,
+    regions,
+    remediations,
+    compute_admin,
 )
 
 

@@ -9,6 +9,8 @@ from simulator import lifecycle
 from simulator.catalogue import Catalogue, Config, Model, build_catalogue
 from simulator.charges import Source
 from simulator.clock import HOUR_MS, Clock, format_time
+from simulator.compute.agenda import Tempo
+from simulator.compute.state import Compute
 from simulator.identifiers import derive_etag, derive_id, derive_number, derive_uuid
 from simulator.jobs.store import Jobs
 from simulator.lifecycle import Durations
@@ -192,6 +194,10 @@ class World:
         self.start_ms = self.clock.now_ms()
         durations = Durations()
         self.pace = Pace(self.start_ms, durations, durations.shortened(self.speed))
+        self.compute = Compute(Tempo(self.start_ms, self.speed))
+        self.charge_sources.append(
+            lambda start_ms, end_ms: self.compute.charge(start_ms, end_ms, now_ms=self.now_ms())
+        )
         self.registry = Registry(self.catalogue, self.seed, self.speed, self.start_ms)
 
     def now_ms(self) -> int:

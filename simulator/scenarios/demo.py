@@ -13,6 +13,7 @@ from simulator.identifiers import derive_number, derive_uuid
 from simulator.lifecycle import Phase
 from simulator.registry.models import INTERNAL
 from simulator.scenarios.empty import add_foreign_project, add_organization
+from simulator.scenarios.rented import add_demo_compute
 from simulator.traffic import HOURS_PER_WEEK, QUIET, Profile, shift_to_office_hours
 from simulator.workload import Workload
 from simulator.world import DEFAULT_KEY, Deployment, LegacyEndpoint, Project, World
@@ -98,6 +99,7 @@ def fill_world(world: World) -> None:
     _add_second_deployments(world)
     for plan in _V1:
         _add_legacy(world, plan, projects[plan.team])
+    add_demo_compute(world, projects)
 
 
 def _profile(world: World, plan: Plan) -> Profile:

@@ -6,6 +6,7 @@ from simulator import lifecycle
 from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from simulator.identifiers import derive_number
 from simulator.scenarios.empty import add_foreign_project, add_organization
+from simulator.scenarios.rented import add_large_compute
 from simulator.traffic import Profile, shift_to_office_hours
 from simulator.workload import Workload
 from simulator.world import DEFAULT_KEY, World
@@ -26,6 +27,7 @@ def fill_world(world: World) -> None:
     projects = [world.add_project(organization, name) for name in PROJECTS]
     world.add_key(DEFAULT_KEY, projects[0])
     add_foreign_project(world)
+    add_large_compute(world, projects)
     models = [model for model in world.catalogue.models.values() if model.kind == "chat"]
     shift = shift_to_office_hours(world.start_ms)
     for number in range(ENDPOINTS):
