@@ -189,6 +189,6 @@ RL_SESSIONS = Source(
     kind=ResourceKind.RL_SESSION,
     payload=payloads.RlSession,
     list=lambda client, scope: client.list_rl_sessions(),
-    get=None,
+    get=lambda client, scope, remote_id: client.get_rl_session(remote_id),
     read=read_rl_session,
 )
