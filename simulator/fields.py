@@ -63,7 +63,6 @@ METRIC_NAMES = frozenset(
         "ttft",
     }
 )
-_METRIC_TYPES = frozenset(f"METRIC_TARGET_TYPE_{kind}" for kind in ("VALUE", "UTILIZATION", "AVERAGE_VALUE"))
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,126}[A-Za-z0-9])?")
 
 
@@ -115,31 +114,6 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise bad_request("name must consist of letters, digits, '.', '_' and '-'", param="name")
     return name
-
-
-def check_autoscaling(autoscaling: Mapping[str, Any]) -> None:
-    """Raise 400 for windows, metrics or bounds that cannot hold."""
-    low, high = autoscaling["minReplicas"], autoscaling["maxReplicas"]
-    if low < 0 or high < low:
-        raise bad_request(
-            "autoscaling.maxReplicas must be at least autoscaling.minReplicas", param="autoscaling"
-        )
-    if low == 0 and high > 0:
-        raise bad_request(
-            "autoscaling.minReplicas must be at least 1 when maxReplicas is greater than 0;"
-            " set both to 0 to stop the deployment",
-            param="autoscaling.minReplicas",
-        )
-    for name in ("scaleUpWindow", "scaleDownWindow", "scaleToZeroWindow"):
-        if name in autoscaling:
-            parse_duration(autoscaling[name], path=f"autoscaling.{name}")
-    for metric in autoscaling.get("scalingMetrics", ()):
-        if metric.get("name") not in METRIC_NAMES or metric.get("type") not in _METRIC_TYPES:
-            raise bad_request("unknown scaling metric", param="autoscaling.scalingMetrics")
-        if metric["type"].endswith("UTILIZATION") and not 0 <= metric.get("target", -1) <= 100:
-            raise bad_request(
-                "a utilization target lies between 0 and 100", param="autoscaling.scalingMetrics"
-            )
 
 
 def check_inactive_timeout(minutes: int) -> int:

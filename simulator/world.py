@@ -96,6 +96,7 @@ class Endpoint:
     deployments: dict[str, Deployment] = field(default_factory=dict)
     former: list[Deployment] = field(default_factory=list)  # deleted; their events and costs stay
     traffic_split: list[tuple[str, float]] = field(default_factory=list)
+    was_routed: bool = False  # had a traffic split that was emptied
     visibility: str = "VISIBILITY_PRIVATE"
     version: int = 1
     actions: list[Action] = field(default_factory=list)
@@ -183,6 +184,7 @@ class World:
     generations: dict[str, Generation] = field(default_factory=dict)
     serverless_tokens: dict[tuple[int, str, str, str], tuple[int, int]] = field(default_factory=dict)
     usage_windows: dict[tuple[str, int, int], list[dict[str, Any]]] = field(default_factory=dict)
+    gpu_quota: dict[str, int] = field(default_factory=dict)  # GPUs of a type per organisation
     tokens_per_second: float = 120.0
     first_token_seconds: float = 0.15
     charge_sources: list[Source] = field(default_factory=list)
@@ -373,5 +375,6 @@ class World:
             "endpoints": len(self.endpoints),
             "deployments": len(self.deployments),
             "legacy_endpoints": len(self.legacy),
+            "gpu_quota": self.gpu_quota,
             "deployment_states": {state: count for state, count in states.items() if count},
         }

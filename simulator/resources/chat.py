@@ -109,7 +109,7 @@ def find_target(call: Call, name: str) -> Target:
 
 
 def _pick_deployment(call: Call, endpoint: Endpoint) -> Target:
-    if not endpoint.traffic_split:
+    if not endpoint.traffic_split and not endpoint.was_routed:
         raise ApiError(
             400,
             f"endpoint {endpoint.name} has no traffic split",
@@ -121,7 +121,7 @@ def _pick_deployment(call: Call, endpoint: Endpoint) -> Target:
         deployment = endpoint.deployments[deployment_id]
         deployment.workload.advance(call.now_ms)
         if weight > 0 and deployment.workload.present.ready:
-            candidates.append((deployment, weight))
+            candidates.append((deployment, weight * deployment.workload.present.ready))
     if not candidates:
         raise ApiError(503, f"no ready deployment behind {endpoint.name}", code=_ROUTING, kind=_ROUTING)
     point = derive_number(call.request_id) / 2**64 * sum(weight for _, weight in candidates)

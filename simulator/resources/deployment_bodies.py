@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 
 from simulator.clock import format_time
+from simulator.scaling_rules import is_required
 from simulator.world import Deployment, Endpoint, World
 
 STATE_PREFIX = "DEPLOYMENT_STATE_"
@@ -12,11 +13,11 @@ SUMMARIES_PER_ENDPOINT = 10
 
 
 def traffic_shares(endpoint: Endpoint, *, now_ms: int) -> dict[str, float]:
-    """Return the estimated share of live traffic per deployment id: weights of those with ready replicas."""
+    """Return the estimated share of live traffic per deployment id: a weight counts for each ready replica."""
     for deployment in endpoint.deployments.values():
         deployment.workload.advance(now_ms)
     weights = {
-        deployment_id: weight
+        deployment_id: weight * endpoint.deployments[deployment_id].workload.present.ready
         for deployment_id, weight in endpoint.traffic_split
         if endpoint.deployments[deployment_id].workload.present.ready
     }
@@ -132,9 +133,17 @@ def _config_project(deployment: Deployment) -> str:
     return "proj_together" if deployment.model.base_model_id else deployment.model.project_id
 
 
+def _allowed_regions(deployment: Deployment) -> tuple[str, ...]:
+    """Return where replicas may run: the machine's regions, cut to those that the placement requires."""
+    regions, placement = deployment.config.hardware.regions, deployment.placement or {}
+    if not is_required(placement):
+        return regions
+    return tuple(region for region in regions if region in placement["inline"]["regions"])
+
+
 def _describe_status(deployment: Deployment) -> dict[str, Any]:
     present = deployment.workload.present
-    regions = deployment.config.hardware.regions
+    regions = _allowed_regions(deployment)
     status: dict[str, Any] = {
         "state": STATE_PREFIX + present.state,
         "message": present.message,

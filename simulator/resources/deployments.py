@@ -15,7 +15,6 @@ from simulator.fields import (
     AUTOSCALING,
     DEPLOYMENT_CREATE,
     DEPLOYMENT_UPDATE,
-    check_autoscaling,
     check_inactive_timeout,
     check_name,
     parse_duration,
@@ -24,9 +23,12 @@ from simulator.fields import (
 )
 from simulator.filters import parse_filter, parse_order
 from simulator.paging import cut_page, list_answer
+from simulator.quota import check_quota
 from simulator.registry.models import INTERNAL
 from simulator.resources.deployment_bodies import STATE_PREFIX, describe_deployment, traffic_shares
 from simulator.resources.endpoints import check_etag
+from simulator.resources.placement_profiles import find_profiles
+from simulator.scaling_rules import check_autoscaling, check_placement, merge_autoscaling
 from simulator.world import Action, Deployment, Endpoint
 
 NOT_STOPPED = "the deployment must be stopped before it can be restarted"
@@ -106,8 +108,16 @@ def create_deployment(call: Call) -> Response:
     idle_minutes = check_inactive_timeout(fields.get("inactiveTimeout", 0))
     model = _find_model(call, endpoint, fields)
     config = _find_config(call, fields, model)
+    if "placement" in fields:
+        check_placement(
+            fields["placement"],
+            hardware=config.hardware,
+            regions=frozenset(r for h in call.world.catalogue.hardware.values() for r in h.regions),
+            profile_ids=frozenset(profile.profile_id for profile in find_profiles(call)),
+        )
     if any(deployment.name == f"{endpoint.name}/{slug}" for deployment in endpoint.deployments.values()):
         raise GatewayError(409, f'a deployment named "{slug}" already exists')
+    check_quota(call.world, endpoint, config.hardware, autoscaling["minReplicas"], now_ms=call.now_ms)
     if call.flag("validateOnly") or call.flag("validate_only"):
         return json_answer(_dry_run(call, endpoint, slug, model, config, fields))
     deployment = call.world.add_deployment(
@@ -229,7 +239,7 @@ def update_deployment(call: Call) -> Response:
     if mask is not None:
         fields = _apply_mask(fields, mask)
     if "autoscaling" in fields:
-        _change_autoscaling(call, deployment, fields["autoscaling"])
+        _change_autoscaling(call, endpoint, deployment, fields["autoscaling"])
     if "inactiveTimeout" in fields:
         deployment.inactive_timeout_minutes = check_inactive_timeout(fields["inactiveTimeout"])
     if "maxConcurrentRequestsPerReplica" in fields:
@@ -257,7 +267,7 @@ def _changed_paths(fields: dict[str, Any]) -> list[str]:
 
 
 def _apply_mask(fields: dict[str, Any], mask: list[list[str]]) -> dict[str, Any]:
-    """Keep what the mask names; what it names without a value is reset."""
+    """Keep what the mask names; what it names without a value is reset. Raises 400 for a path that is not there."""
     kept: dict[str, Any] = {}
     for path in mask:
         head, *rest = path
@@ -265,9 +275,19 @@ def _apply_mask(fields: dict[str, Any], mask: list[list[str]]) -> dict[str, Any]
             raise bad_request(f'invalid updateMask path "{".".join(path)}"', param="updateMask")
         if not rest:
             kept[head] = fields.get(head, {} if head == "autoscaling" else 0)
-        elif rest[0] in fields.get("autoscaling", {}):
-            kept.setdefault("autoscaling", {})[rest[0]] = fields["autoscaling"][rest[0]]
+        else:
+            _keep_nested(kept.setdefault("autoscaling", {}), fields.get("autoscaling", {}), rest)
     return kept
+
+
+def _keep_nested(kept: dict[str, Any], given: dict[str, Any], path: list[str]) -> None:
+    """Keep one setting of the autoscaling; None = it was named without a value, so it is reset."""
+    name, *rest = path
+    if not rest or name not in {"scaleUp", "scaleDown"}:
+        kept[name] = given.get(name)
+        return
+    rules = given.get(name) or {}
+    kept.setdefault(name, {})[rest[0]] = rules.get(rest[0]) or None
 
 
 def _rename(call: Call, endpoint: Endpoint, deployment: Deployment, slug: str) -> None:
@@ -281,15 +301,14 @@ def _rename(call: Call, endpoint: Endpoint, deployment: Deployment, slug: str) -
     call.world.by_inference_name[name] = deployment
 
 
-def _change_autoscaling(call: Call, deployment: Deployment, changes: dict[str, Any]) -> None:
+def _change_autoscaling(
+    call: Call, endpoint: Endpoint, deployment: Deployment, changes: dict[str, Any]
+) -> None:
     """Merge the settings and do what they mean: stop (0/0), start (from STOPPED only), or scale."""
     workload = deployment.workload
-    merged = {
-        **deployment.autoscaling,
-        "minReplicas": workload.min_replicas,
-        "maxReplicas": workload.max_replicas,
-        **changes,
-    }
+    bounds = {"minReplicas": workload.min_replicas, "maxReplicas": workload.max_replicas}
+    changes = {name: value for name, value in changes.items() if value is not None or name not in bounds}
+    merged = merge_autoscaling({**deployment.autoscaling, **bounds}, changes)
     if (
         "minReplicas" in changes
         and "maxReplicas" not in changes
@@ -304,6 +323,14 @@ def _change_autoscaling(call: Call, deployment: Deployment, changes: dict[str, A
             raise bad_request(FAILED_FOR_GOOD)
         if workload.state == lifecycle.STOPPING:
             raise bad_request(NOT_STOPPED)
+        check_quota(
+            call.world,
+            endpoint,
+            deployment.config.hardware,
+            merged["minReplicas"],
+            now_ms=call.now_ms,
+            instead_of=deployment,
+        )
     deployment.autoscaling = merged
     workload.note_settings(call.now_ms)
     workload.min_replicas, workload.max_replicas = merged["minReplicas"], merged["maxReplicas"]

@@ -1,5 +1,6 @@
 """v2 endpoints: list, create, read, change, delete, and the list of an organisation."""
 
+import math
 from typing import Any
 
 from starlette.responses import Response
@@ -125,7 +126,9 @@ def update_endpoint(call: Call) -> Response:
 def _apply(call: Call, endpoint: Endpoint, fields: dict[str, Any]) -> None:
     world = call.world
     if "trafficSplit" in fields:
-        endpoint.traffic_split = _read_split(endpoint, fields["trafficSplit"])
+        split = _read_split(endpoint, fields["trafficSplit"])
+        endpoint.was_routed = endpoint.was_routed or bool(endpoint.traffic_split)
+        endpoint.traffic_split = split
     if "visibility" in fields:
         endpoint.visibility = fields["visibility"]
     if "name" in fields:
@@ -154,8 +157,8 @@ def _read_split(endpoint: Endpoint, entries: list[dict[str, Any]]) -> list[tuple
             raise bad_request(
                 f"deployment {deployment_id} does not belong to the endpoint", param="trafficSplit"
             )
-        if weight < 0:
-            raise bad_request("weight must not be negative", param="trafficSplit")
+        if weight < 0 or not math.isfinite(weight):
+            raise bad_request("weight must be a finite number that is not negative", param="trafficSplit")
         split.append((str(deployment_id), weight))
     if len({deployment_id for deployment_id, _ in split}) != len(split):
         raise bad_request("a deployment appears twice in trafficSplit", param="trafficSplit")

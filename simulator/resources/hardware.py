@@ -10,16 +10,35 @@ from simulator.catalogue import Hardware
 from simulator.clock import HOUR_MS
 from simulator.errors import not_found
 
+#: Room is counted up to here; more is told as "at least".
+_MOST_COUNTED = 8
+#: Machines of which no further replica fits, and (machine, region) of which nobody knows.
+_FULL = frozenset({"8xnvidia-h200-140gb"})
+_UNKNOWN = frozenset({("8xnvidia-h100-80gb", "us-central-4b")})
+
+
+def count_room(hardware: Hardware, region: str, now_ms: int) -> int | None:
+    """Return how many further replicas fit now, counted up to eight; None = unknown. It changes by the hour."""
+    if (hardware.name, region) in _UNKNOWN:
+        return None
+    if hardware.name in _FULL:
+        return 0
+    return zlib.crc32(f"{hardware.name}{region}{now_ms // HOUR_MS}".encode()) % (_MOST_COUNTED + 1)
+
+
+def _describe_room(room: int) -> dict[str, Any]:
+    return {"value": room, "relation": "RELATION_GTE" if room == _MOST_COUNTED else "RELATION_EQ"}
+
 
 def _describe(hardware: Hardware, now_ms: int) -> dict[str, Any]:
     regions = []
-    for region in hardware.regions:
-        room = zlib.crc32(f"{hardware.name}{region}{now_ms // HOUR_MS}".encode()) % 6
-        headroom = {"value": room, "relation": "RELATION_GTE" if room >= 4 else "RELATION_EQ"}
-        compliance = [
-            {"policy": {"hipaa": True}, "headroom": {"value": room // 2, "relation": "RELATION_EQ"}}
-        ]
-        regions.append({"name": region, "headroom": headroom, "compliance": compliance})
+    for name in hardware.regions:
+        region: dict[str, Any] = {"name": name}
+        room = count_room(hardware, name, now_ms)
+        if room is not None:  # compliance overlaps with the rest: part of the same room
+            region["headroom"] = _describe_room(room)
+            region["compliance"] = [{"policy": {"hipaa": True}, "headroom": _describe_room(room // 2)}]
+        regions.append(region)
     return {
         "id": hardware.instance_id,
         "name": hardware.name,
