@@ -173,6 +173,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 if HTTPS:
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # probes ask the process itself, behind the proxy
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -196,9 +197,15 @@ CONTENT_SECURITY_POLICY = {
 }
 
 # --- Mail -----------------------------------------------------------------------------------------------------------
-EMAIL_BACKEND = env.read_text("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
+EMAIL_BACKEND = "dashboard.accounts.mail_queue.QueuedBackend"
+# What the worker of the queue `mail` sends with, and a page when there is no broker.
+MAIL_TRANSPORT = env.read_text("EMAIL_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
 EMAIL_HOST = env.read_text("EMAIL_HOST", default="localhost")
 EMAIL_PORT = env.read_integer("EMAIL_PORT", default=25)
+EMAIL_HOST_USER = env.read_text("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.read_text("EMAIL_HOST_PASSWORD", default="")
+EMAIL_USE_TLS = env.read_flag("EMAIL_USE_TLS", default=False)
+EMAIL_USE_SSL = env.read_flag("EMAIL_USE_SSL", default=False)
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = env.read_text("DEFAULT_FROM_EMAIL", default="endpoint-desk@localhost")
 

@@ -1,7 +1,6 @@
 """allauth as we use it: nobody signs up, every sign-in leaves a trace, a confirmation is remembered."""
 
 import logging
-import smtplib
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
@@ -76,10 +75,3 @@ class ClosedSignupAdapter(DefaultAccountAdapter):
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("settings_you")
-
-    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
-        """Send the mail; a mail server that is away must not tell (by an error) that the account exists."""
-        try:
-            super().send_mail(template_prefix, email, context)
-        except (OSError, smtplib.SMTPException) as error:
-            logger.error("a mail (%s) could not be sent: %s", template_prefix, error)
