@@ -14,6 +14,7 @@ from dashboard.core import durations, heartbeats, money
 from dashboard.lifecycle.receipts import Overdue, overdue
 from dashboard.lifecycle.verdicts.limits import UNCONFIRMED_AFTER
 from dashboard.mirror.freshness import ConnectionAge, Freshness
+from dashboard.mirror.group_freshness import GroupFreshness
 
 # Seconds without a heartbeat after which somebody should know; both beat every few seconds while they work.
 SILENT_AFTER_SECONDS = 60.0
@@ -70,6 +71,16 @@ def describe_connections(
             )
         elif one.error:
             yield Notice("warn", f"The last reading of {one.name} was not complete.", one.error)
+
+
+def describe_groups(freshness: GroupFreshness) -> Iterable[Notice]:
+    """Yield a note per group of resources whose newest reading was not complete; "not offered" is none."""
+    for one in freshness.failing:
+        yield Notice(
+            "warn",
+            f"The last reading of {one.label.lower()} of {one.connection} was not complete.",
+            one.error,
+        )
 
 
 def describe_stoppers(ages: Mapping[str, float], *, may_see: bool) -> Iterable[Notice]:

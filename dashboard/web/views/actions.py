@@ -25,6 +25,7 @@ from dashboard.mirror.models import Deployment
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
+from dashboard.web.page import page_context
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import (
     Target,
@@ -34,7 +35,6 @@ from dashboard.web.targets import (
     load_targets,
     recall_bounds,
 )
-from dashboard.web.views.overview import page_context
 
 REFUSED, CONFLICT = 422, 409
 

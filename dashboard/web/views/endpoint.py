@@ -26,10 +26,10 @@ from dashboard.web.feed import read_feed
 from dashboard.web.htmx import render_page
 from dashboard.web.labels import describe_replicas, shorten_hardware
 from dashboard.web.nav import MenuItem
+from dashboard.web.page import page_context
 from dashboard.web.rows import choose_status, may_start
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import burn_of_deployment, burn_of_endpoint, find_endpoint
-from dashboard.web.views.overview import page_context
 
 EVENTS_ON_PAGE = 8
 EVENTS_PER_PAGE = 50

@@ -1,8 +1,5 @@
 """The list of endpoints: search, filters, sort, pages, bulk selection."""
 
-from dataclasses import dataclass
-from urllib.parse import urlencode
-
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -12,36 +9,16 @@ from dashboard.lifecycle.idleness import idle_filter
 from dashboard.mirror import querysets
 from dashboard.mirror.models import Endpoint
 from dashboard.mirror.querysets import DEFAULT_SORT, Facet, one_snapshot, present, visible_endpoints
+from dashboard.web.chips import Chip, FacetMenu, build_query_url
 from dashboard.web.forms import EndpointFilter
 from dashboard.web.htmx import render_page
 from dashboard.web.labels import shorten_hardware
+from dashboard.web.page import page_context
 from dashboard.web.rows import build_rows
 from dashboard.web.snapshot import Snapshot, take_snapshot
 from dashboard.web.totals import CHOICE_BY_VALUE, CHOICES, Totals
-from dashboard.web.views.overview import page_context
 
 ROWS_PER_PAGE = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """A filter with its count and the address that it leads to."""
-
-    label: str
-    url: str
-    count: int | None = None
-    is_current: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class FacetMenu:
-    """A dashed chip that opens a list of values; `chosen` is the label of the present one, or empty."""
-
-    name: str
-    label: str
-    chosen: str
-    clear_url: str
-    chips: tuple[Chip, ...]
 
 
 def list_endpoints(request: HttpRequest) -> HttpResponse:
@@ -131,10 +108,4 @@ def build_facet(name: str, label: str, values: tuple[Facet, ...], wanted: dict[s
 
 def build_url(wanted: dict[str, str], **changes: str) -> str:
     """Return the list's address with changes; another filter begins at the first page."""
-    values = wanted | changes
-    query = {
-        name: value
-        for name, value in values.items()
-        if value and not (name == "sort" and value == DEFAULT_SORT)
-    }
-    return f"{reverse('endpoints')}?{urlencode(query)}" if query else reverse("endpoints")
+    return build_query_url(reverse("endpoints"), wanted | changes, leave_out={"sort": DEFAULT_SORT})

@@ -4,21 +4,18 @@ from dataclasses import dataclass
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 
 from billing.burn import share_percent
 from dashboard.accounts.models import User
-from dashboard.accounts.permissions import Right, user_may
 from dashboard.core import status
 from dashboard.lifecycle.idleness import idle_filter
 from dashboard.lifecycle.models import StopAction
 from dashboard.mirror.querysets import DEFAULT_SORT, one_snapshot, present, sort_endpoints, visible_endpoints
 from dashboard.web.feed import find_last_stopped, read_recent
 from dashboard.web.htmx import is_partial, render_page
-from dashboard.web.notices import find_late_stops, gather_notices
+from dashboard.web.page import group_context, page_context, read_groups
 from dashboard.web.rows import build_rows
-from dashboard.web.snapshot import Snapshot, take_snapshot
-from dashboard.web.watch import read_watch
+from dashboard.web.snapshot import take_snapshot
 
 # Rows of the overview: what costs most. The rest is one click away.
 MOST_ROWS = 20
@@ -80,7 +77,8 @@ def show_notices(request: HttpRequest) -> HttpResponse:
     if not is_partial(request):
         return redirect("overview")
     with one_snapshot():
-        context = page_context(request, take_snapshot(request))
+        snapshot, groups = take_snapshot(request), read_groups(request)
+        context = group_context(request, snapshot, groups) if groups else page_context(request, snapshot)
         return render(request, "overview/_notices.html", context | {"is_refresh": True})
 
 
@@ -91,24 +89,6 @@ def show_meter(request: HttpRequest) -> HttpResponse:
     with one_snapshot():
         take_snapshot(request)
         return render(request, "overview/_meter.html")
-
-
-def page_context(request: HttpRequest, snapshot: Snapshot) -> dict[str, object]:
-    """Return what every mirrored page shows above its content. Three queries."""
-    user, now = snapshot.user, snapshot.now
-    watch = read_watch(user, watched=request.GET.get("watch", ""), now=now)
-    return {
-        "snapshot": snapshot,
-        "now": now,
-        "synced_at": snapshot.freshness.synced_at,
-        "is_stale": snapshot.is_stale,
-        "notices": gather_notices(user, freshness=snapshot.freshness, now=now),
-        "late_stops": find_late_stops(user, now=now),
-        "watch": watch,
-        "notices_url": f"{reverse('notices')}?watch={watch.token}",
-        "may_operate": user_may(user, Right.OPERATE),
-        "may_connect": user_may(user, Right.MANAGE_CONNECTIONS),
-    }
 
 
 def find_last_act(user: User) -> LastAct | None:

@@ -1,0 +1,110 @@
+"""How old the mirrored resources of some groups are, per connection and group (mirror/groups.py names the groups)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import JSONField, OuterRef, Subquery
+from django.db.models.functions import JSONObject
+from django.utils.dateparse import parse_datetime
+
+from dashboard.accounts.models import Connection, User
+from dashboard.accounts.permissions import Right, user_may
+from dashboard.mirror.models import SyncRun
+from dashboard.mirror.querysets import visible_projects
+
+Outcome = SyncRun.Outcome
+_LEFT_OUT = (Outcome.RUNNING, Outcome.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAge:
+    """What is known of one group over one connection.
+
+    `synced_at` is the start of the last reading that said all there is, "not offered to this key" included: None =
+    never. `error` is the sentence of the newest reading when that was not complete; empty when it was.
+    `unavailable` is the provider's sentence while it does not offer the group to the key, else empty.
+    """
+
+    connection: str
+    group: str
+    label: str
+    synced_at: datetime | None
+    error: str
+    error_at: datetime | None
+    unavailable: str
+
+
+@dataclass(frozen=True, slots=True)
+class GroupFreshness:
+    """The ages of some groups over the enabled connections whose rows a person may see."""
+
+    ages: tuple[GroupAge, ...]
+
+    @property
+    def synced_at(self) -> datetime | None:
+        """Return the age of a page over all of it: that of its oldest part; None while any part was never read."""
+        known = [one.synced_at for one in self.ages if one.synced_at is not None]
+        return min(known) if known and len(known) == len(self.ages) else None
+
+    @property
+    def failing(self) -> tuple[GroupAge, ...]:
+        """Return those whose newest reading was not complete."""
+        return tuple(one for one in self.ages if one.error)
+
+    @property
+    def unavailable(self) -> tuple[GroupAge, ...]:
+        """Return those that the provider does not offer to the key."""
+        return tuple(one for one in self.ages if one.unavailable)
+
+    @property
+    def is_unavailable(self) -> bool:
+        """True when nothing of the page is offered to any key: there is nothing to wait for."""
+        return bool(self.ages) and len(self.unavailable) == len(self.ages)
+
+
+def load_group_freshness(user: User, groups: Sequence[SyncRun.Resource]) -> GroupFreshness:
+    """Return the ages of these groups for what the user may see. One query, two index look-ups a group."""
+    connections = Connection.objects.filter(is_enabled=True)
+    if not user_may(user, Right.SEE_ALL_PROJECTS):
+        connections = connections.filter(pk__in=visible_projects(user).values("connection_id"))
+    columns: dict[str, Any] = {}
+    for group in groups:
+        runs = SyncRun.objects.filter(connection=OuterRef("pk"), resource=group)
+        columns[f"{group}_newest"] = _describe(
+            runs.exclude(outcome__in=_LEFT_OUT).order_by("-started_at"), "outcome", "error", "started_at"
+        )
+        columns[f"{group}_complete"] = _describe(
+            runs.filter(outcome=Outcome.COMPLETE).order_by("-finished_at"), "started_at"
+        )
+    rows = connections.order_by("name").annotate(**columns).values("name", *columns)
+    return GroupFreshness(tuple(_read_age(row, group) for row in rows for group in groups))
+
+
+def _read_age(row: dict[str, Any], group: SyncRun.Resource) -> GroupAge:
+    newest: dict[str, str] = row[f"{group}_newest"] or {}
+    complete: dict[str, str] = row[f"{group}_complete"] or {}
+    outcome, error = newest.get("outcome", ""), newest.get("error", "")
+    is_bad = outcome in (Outcome.FAILED, Outcome.PARTIAL)
+    is_unavailable = outcome == Outcome.UNAVAILABLE
+    newest_at = _read_time(newest.get("started_at"))
+    return GroupAge(
+        connection=row["name"],
+        group=group.value,
+        label=str(group.label),
+        synced_at=newest_at if is_unavailable else _read_time(complete.get("started_at")),
+        error=(error or "The last reading failed.") if is_bad else "",
+        error_at=newest_at if is_bad else None,
+        unavailable=(error or "The provider does not offer it to this key.") if is_unavailable else "",
+    )
+
+
+def _describe(runs: Any, *columns: str) -> Subquery:
+    return Subquery(
+        runs.values(found=JSONObject(**{column: column for column in columns}))[:1], output_field=JSONField()
+    )
+
+
+def _read_time(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None
