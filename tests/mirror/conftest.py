@@ -1,5 +1,6 @@
 """A mirror of a simulated organisation: a real simulator process on a virtual clock, and the passes that read it."""
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,9 @@ import pytest
 
 from dashboard.accounts.models import Connection
 from dashboard.mirror import sync_catalogue, sync_endpoints, sync_events, sync_traffic
+from dashboard.mirror.groups import GROUPS
 from dashboard.mirror.models import Deployment, Endpoint, SyncRun
+from dashboard.mirror.sync_resources import sync_group
 from simulator.testing import SimulatorProcess
 from tests import factories
 
@@ -51,6 +54,11 @@ class Mirror:
 
     def sync_traffic(self) -> SyncRun:
         return self._run(sync_traffic.sync_traffic)
+
+    def sync_group(self, name: str) -> SyncRun:
+        """Read one group of resources (mirror/groups.py), by the name of its runs."""
+        group = next(one for one in GROUPS if one.run == name)
+        return self._run(functools.partial(sync_group, run_resource=group.run, sources=group.sources))
 
     def sync_catalogue(self) -> "Mirror":
         self.sync_projects()
