@@ -85,9 +85,9 @@ def _add_cluster(world: World, plan: ClusterPlan, project: Project) -> Cluster:
     if plan.node_failed_ms_ago is not None:
         failed_ms = world.start_ms - plan.node_failed_ms_ago
         compute.advance(failed_ms)
-        cluster.fail_node(cluster.nodes[1], failed_ms)
+        cluster.fail_node(cluster.nodes[-1], failed_ms)
         reason = "Xid 79: GPU has fallen off the bus"
-        propose_repair(cluster, cluster.nodes[1], failed_ms + 2 * MINUTE_MS, reason=reason)
+        propose_repair(cluster, cluster.nodes[-1], failed_ms + 2 * MINUTE_MS, reason=reason)
     compute.advance(world.start_ms)
     return cluster
 
