@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from simulator import lifecycle
@@ -12,6 +13,7 @@ from simulator.clock import HOUR_MS, Clock, format_time
 from simulator.compute.agenda import Tempo
 from simulator.compute.state import Compute
 from simulator.identifiers import derive_etag, derive_id, derive_number, derive_uuid
+from simulator.jobs.charges import charge_jobs
 from simulator.jobs.store import Jobs
 from simulator.lifecycle import Durations
 from simulator.registry import Registry
@@ -197,6 +199,7 @@ class World:
         durations = Durations()
         self.pace = Pace(self.start_ms, durations, durations.shortened(self.speed))
         self.compute = Compute(Tempo(self.start_ms, self.speed))
+        self.charge_sources.append(partial(charge_jobs, self.jobs, self.catalogue))
         self.charge_sources.append(
             lambda start_ms, end_ms: self.compute.charge(start_ms, end_ms, now_ms=self.now_ms())
         )

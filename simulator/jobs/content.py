@@ -25,6 +25,9 @@ class Uploaded:
     def size_bytes(self) -> int:
         return len(self.raw)
 
+    def count_lines(self) -> int:
+        return len(self.raw.splitlines())
+
     def chunks(self) -> Iterator[bytes]:
         for start in range(0, len(self.raw), _CHUNK_BYTES):
             yield self.raw[start : start + _CHUNK_BYTES]
@@ -38,6 +41,9 @@ class Sample:
     lines: int
     size_bytes: int
     seed: str
+
+    def count_lines(self) -> int:
+        return self.lines
 
     def chunks(self) -> Iterator[bytes]:
         length, rest = divmod(self.size_bytes, self.lines)

@@ -57,7 +57,10 @@ class StoredFile:
 
     @property
     def lines(self) -> int:
-        return self.findings.lines if self.findings else 0
+        """Return the records of the file; of a table its head is counted in."""
+        if self.findings:
+            return self.findings.lines
+        return self.content.count_lines() if self.content else 0
 
     @property
     def tokens(self) -> int:

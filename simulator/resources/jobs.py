@@ -1,6 +1,8 @@
 """Every route of jobs and of what they read and write, in the order in which paths are tried."""
 
 from simulator.resources import (
+    batches,
+    evaluations,
     file_uploads,
     files,
     fine_tune_offers,
@@ -14,4 +16,6 @@ ROUTES = [
     *fine_tune_offers.ROUTES,  # before fine_tunes: its path would take "models" for an id
     *fine_tune_reading.ROUTES,
     *fine_tunes.ROUTES,
+    *batches.ROUTES,
+    *evaluations.ROUTES,
 ]
