@@ -1,4 +1,4 @@
-"""Fernhill: four teams, fifteen endpoints of both generations in every state, sixty days of past.
+"""Fernhill: four teams, seventeen endpoints of both generations in every state, sixty days of past.
 
 The past is played by the same machine as the present, from a script of starts and stops per working day. The profiles
 are shifted in time so that the organisation is in its office hours whenever the simulator is started.
@@ -12,6 +12,7 @@ from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 from simulator.identifiers import derive_number, derive_uuid
 from simulator.lifecycle import Phase
 from simulator.registry.models import INTERNAL
+from simulator.scenarios.demo_models import add_demo_models
 from simulator.scenarios.empty import add_foreign_project, add_organization
 from simulator.scenarios.rented import add_demo_compute
 from simulator.traffic import HOURS_PER_WEEK, QUIET, Profile, shift_to_office_hours
@@ -65,6 +66,8 @@ _V2: Final = (
          Profile(), created_days_ago=2.2, now=lifecycle.FAILED),
     Plan("research-kimi-k2", "Research", "moonshotai/Kimi-K2-Instruct-0905", f"8x{_H200}",
          Profile(6, "bursts", 5200, 1400), created_days_ago=26, workdays_only=True, stopped_ms_ago=4 * DAY_MS),
+    Plan("support-intent-14b", "Support", "qwen-qwen2-5-14b-instruct-lora", f"1x{_H100}",
+         Profile(18, "office", 420, 24), created_days_ago=52),
 )  # fmt: skip
 
 _V1: Final = (
@@ -76,6 +79,8 @@ _V1: Final = (
          Profile(25, "office", 400, 120), stopped_ms_ago=7 * DAY_MS),
     Plan("search-rerank-v1", "Search", "BAAI/bge-reranker-v2-m3", f"1x{_H100}",
          Profile(70, "steady", 900, 0), stopped_ms_ago=15 * DAY_MS),
+    Plan("Order intents (v1)", "Support", "qwen-qwen2-5-14b-instruct-lora", f"1x{_H100}",
+         Profile(8, "office", 420, 24)),
 )  # fmt: skip
 
 
@@ -94,6 +99,8 @@ def fill_world(world: World) -> None:
         at_ms=world.start_ms - 20 * DAY_MS,
     )
     trained.visibility = INTERNAL
+    add_demo_models(world, projects)
+    world.gpu_quota = {"B200": 16}
     for plan in _V2:
         _add_endpoint(world, plan, projects[plan.team])
     _add_second_deployments(world)

@@ -148,12 +148,12 @@ def test_catalogues(client):
     assert list(client.endpoints.placement_profiles.list())
 
 
-def test_private_models_are_listed_in_their_organisation(client):
+def test_shared_models_are_listed_in_their_organisation(client):
     organization = client.whoami().organization.id
 
     names = [model.name for model in client.models.list_org_scoped(organization)]
 
-    assert names == ["fernhill/Llama-3.1-8B-legal-v4"]
+    assert set(names) == {"fernhill/Llama-3.1-8B-legal-v4", "fernhill-docs/contract-review-32b"}
 
 
 def test_usage(client):

@@ -58,7 +58,7 @@ def test_the_sdk(process, v1_client_folder, tmp_path):
     seen = json.loads(run_python(SDK, environment=environment).stdout)
 
     assert seen["version"] == "2.41.0"
-    assert (seen["listed"], seen["left"]) == (4, 3)
+    assert (seen["listed"], seen["left"]) == (5, 4)
     assert (seen["hardware"], seen["bounds"]) == ("1x_nvidia_h100_80gb_sxm", [1, 2])
     assert (seen["display_name"], seen["stopping"]) == ("Renamed", "STOPPING")
     assert seen["refusals"] == [403, 403, 404]

@@ -26,11 +26,30 @@ def requests_last_minutes(resource, now_ms, minutes):
 def test_demo_shows_every_state_and_both_generations(demo):
     found = states(demo.world)
 
-    assert len(demo.world.endpoints) + len(demo.world.legacy) == 15
+    assert len(demo.world.endpoints) + len(demo.world.legacy) == 17
     assert set(found) >= {"READY", "STOPPED", "PROVISIONING", "FAILED", "DEGRADED", "SCALING"}
     assert {endpoint.project.name for endpoint in demo.world.endpoints.values()} == {
         "Support", "Search", "Research", "Docs",
     }  # fmt: skip
+
+
+def test_demo_shows_every_way_an_import_can_go(demo):
+    now_ms = demo.world.now_ms()
+    uploads = demo.world.registry.uploads.values()
+    models = demo.world.registry.own.values()
+    served = {
+        resource.model.name
+        for resource in (*demo.world.deployments.values(), *demo.world.legacy.values())
+        if resource.workload.state == lifecycle.READY and resource.model.deprecation
+    }
+
+    assert {upload.past(now_ms)[-1].status for upload in uploads} >= {"RUNNING", "SUCCEEDED", "FAILED"}
+    assert any(upload.job_id for upload in uploads)
+    assert {revision.validation(now_ms) for own in models for revision in own.revisions} == {
+        "SUCCESS", "FAILED",
+    }  # fmt: skip
+    assert any(own.is_adapter for own in models)
+    assert served == {"qwen-qwen2-5-14b-instruct-lora"}
 
 
 @pytest.mark.parametrize("moment", [(2026, 11, 22, 3, 17), (2026, 12, 25, 23, 59), (2026, 11, 18, 14, 0)])
