@@ -6,6 +6,9 @@ from typing import Any
 _ENUM_FIELDS = frozenset(
     {"state", "status", "type", "level", "visibility", "endpointType", "trafficMode", "sourceKind"}
 )
+# What lists are called in their envelopes, and identities in their items.
+_ENVELOPES = ("data", "clusters", "volumes", "regions")
+_IDENTITIES = ("id", "cluster_id", "volume_id", "workflow_id", "job_id")
 
 
 class PageMemory:
@@ -46,8 +49,8 @@ def _change_enums(value: Any, pages: PageMemory, path: str) -> Any:
 
 
 def _items(value: Any) -> list[Any] | None:
-    if isinstance(value, dict) and isinstance(value.get("data"), list):
-        return value["data"]
+    if isinstance(value, dict):
+        return next((value[name] for name in _ENVELOPES if isinstance(value.get(name), list)), None)
     return value if isinstance(value, list) else None
 
 
@@ -56,7 +59,12 @@ def _break_item(value: Any, pages: PageMemory, path: str) -> Any:
     if items:
         middle = len(items) // 2
         broken = items[middle]
-        items[middle] = {"id": broken.get("id"), "name": 17} if isinstance(broken, dict) else None
+        if isinstance(broken, dict):
+            kept = {name: broken[name] for name in _IDENTITIES if name in broken}
+            # Numbers where every kind has text.
+            items[middle] = kept | {"name": 17, "status": 17, "filename": 17}
+        else:
+            items[middle] = None
     return value
 
 
