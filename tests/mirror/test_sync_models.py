@@ -34,7 +34,7 @@ def test_every_supported_model_has_its_products_and_list_price(offered: Mirror):
         assert row.name == one["name"]
         assert row.is_serverless == ("PRODUCT_SERVERLESS" in one["products"])
         assert row.is_fine_tunable == ("PRODUCT_FINE_TUNING" in one["products"])
-        wanted = Decimal(str(pricing["input"])) * 10**9 if pricing else None
+        wanted = round(Decimal(str(pricing["input"])) * 10**9) if pricing else None
         assert row.input_nano_usd == wanted
 
 

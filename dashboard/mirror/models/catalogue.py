@@ -128,6 +128,24 @@ class CatalogueModel(Mirrored):
         ]
 
 
+class ModelConfig(Mirrored):
+    """A way to run a model: the hardware of one replica, and whether LoRA adapters can be attached to it."""
+
+    name = models.TextField(help_text="resource name, as deployments take it: projects/{p}/configs/{c}")
+    reference_model_id = models.TextField(
+        help_text="ml_…: the model, or the base of own models, that it runs"
+    )
+    hardware = models.TextField(blank=True, help_text="e.g. 1xnvidia-h100-80gb; empty: not told")
+    adapter_mode = models.TextField(blank=True, help_text="disabled, dynamic; open set; empty: not told")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["connection", "remote_id"], name="model_config_once")]
+        indexes = [
+            # Reader: "what can this model run on" of the deploy wizard.
+            models.Index(fields=["reference_model_id"], name="model_config_by_model"),
+        ]
+
+
 class ClusterRegion(Mirrored):
     """A region that takes GPU clusters and volumes; GPU types and driver versions are in the payload."""
 
