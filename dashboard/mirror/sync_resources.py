@@ -151,7 +151,7 @@ def _compare_listing(
             findings.malformed.append(payloads.MalformedItem(raw=raw, error="an item without an id", id=None))
         else:
             items.append(Item(remote_id, raw, source.payload.fingerprint_of(raw)))
-    is_complete = listing.complete and source.is_listed_whole
+    is_complete = listing.complete and (source.most_listed is None or len(items) < source.most_listed)
     diff = compare(known, items, is_complete=is_complete, now=run.started_at)
     tally.seen += len(items)
     tally.unchanged += diff.unchanged

@@ -144,7 +144,7 @@ def test_lists_that_lie(sim):
     assert listed("empty_list") == {"object": "list", "data": [], "next_cursor": None}
     assert len(listed("duplicate_page")["data"]) == 6
     broken = listed("malformed_item")["data"]
-    assert [set(item) == {"id", "name"} for item in broken] == [False, True, False]
+    assert [item["name"] == 17 for item in broken] == [False, True, False]
     assert {item["id"] for item in sim.get(sim.base)["data"]} == set(ids)
 
 

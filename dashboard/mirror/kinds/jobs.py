@@ -8,8 +8,8 @@ from dashboard.together_api import payloads
 
 Relation = ResourceLink.Relation
 
-# The listing has no pages, and ten entries when nothing is asked for (contract 1.4).
-MOST_EVALUATIONS = 10_000
+# The listing has no pages, ten entries when nothing is asked for (contract 1.4), and takes no more than this.
+MOST_EVALUATIONS = 1_000
 
 
 def read_fine_tune(body: payloads.FineTune) -> ResourceReading:
@@ -150,4 +150,5 @@ EVALUATIONS = Source(
     list=lambda client, scope: client.list_evaluations(limit=MOST_EVALUATIONS),
     get=lambda client, scope, remote_id: client.get_evaluation(remote_id),
     read=read_evaluation,
+    most_listed=MOST_EVALUATIONS,
 )

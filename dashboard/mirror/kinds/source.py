@@ -19,8 +19,8 @@ class Source:
     """One kind: its listing, its GET by id, its reading.
 
     `list` and `get` take the scope after the client: the project's remote id where `is_scoped`, else EVERYWHERE.
-    `get` None: there is no such call, a second complete listing without it is the proof. `is_listed_whole` False: the
-    listing stops somewhere and never tells that something is gone.
+    `get` None: there is no such call, a second complete listing without it is the proof. `most_listed`: a listing
+    of so many stops there, and tells of nothing that it is gone.
     """
 
     kind: ResourceKind
@@ -29,7 +29,7 @@ class Source:
     get: Callable[[AsyncTogetherClient, str, str], Awaitable[object]] | None
     read: Callable[[Any], ResourceReading]
     is_scoped: bool = False
-    is_listed_whole: bool = True
+    most_listed: int | None = None
 
     def scopes(self, project_ids: Sequence[str]) -> Sequence[str]:
         """Return what has to be listed to see all of them."""
