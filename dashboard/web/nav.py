@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from billing.burn import ZERO
+from dashboard.core import resource_states, status
 from dashboard.web.snapshot import Snapshot, take_snapshot
 
 
@@ -100,9 +101,28 @@ class NavEntry:
 ENTRIES = (
     NavEntry("Overview", "overview", "overview"),
     NavEntry("Endpoints", "endpoints", "endpoints"),
+    NavEntry("Jobs", "jobs", "job", section="Build"),
+    NavEntry("Models", "models", "model"),
+    NavEntry("Files", "files", "file"),
+    NavEntry("Clusters", "clusters", "cluster", section="Compute"),
+    NavEntry("Volumes", "volumes", "volume"),
+    NavEntry("Containers", "containers", "container"),
+    NavEntry("RL training", "rl", "rl"),
     NavEntry("Activity", "activity", "activity", section="Control"),
     NavEntry("Settings", "settings", "settings"),
 )
+
+
+_UNDER_WAY = tuple(one.value for one in status.ALL if one.is_moving)
+_BILLING = tuple(one.value for one in status.ALL if one.may_bill)
+# Beside a page's name stands the number of what is under way there, or of what bills.
+_COUNTED = {
+    "jobs": (resource_states.JOB_KINDS, _UNDER_WAY),
+    "clusters": (("cluster",), _BILLING),
+    "volumes": (("volume",), _BILLING),
+    "containers": (("container",), _BILLING),
+    "rl": (("rl-resource",), _BILLING),
+}
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -111,12 +131,12 @@ def shell(request: HttpRequest) -> dict[str, Any]:
 
 
 def build_shell(request: HttpRequest) -> Shell:
-    """Return the shell of one page for the person who asked: the snapshot's two queries, if not read yet."""
+    """Return the shell of one page for the person who asked: the snapshot's queries, if not read yet."""
     if not getattr(request.user, "is_authenticated", False):
         return Shell(nav=list_nav(request, counts={}))
     snapshot = take_snapshot(request)
     return Shell(
-        nav=list_nav(request, counts={"endpoints": snapshot.totals.serving().count}),
+        nav=list_nav(request, counts=_count_pages(snapshot)),
         organisation=snapshot.freshness.organization,
         burn=build_meter(snapshot) if snapshot.freshness.connections else None,
         find_url=_resolve("find"),
@@ -126,9 +146,19 @@ def build_shell(request: HttpRequest) -> Shell:
     )
 
 
+def _count_pages(snapshot: Snapshot) -> dict[str, int]:
+    """Return by route what stands beside a page's name: what runs or bills, and what is under way.."""
+    counts = {"endpoints": snapshot.totals.serving().count}
+    for route, (kinds, statuses) in _COUNTED.items():
+        count = sum(snapshot.resources.add(kind=kind, statuses=statuses).count for kind in kinds)
+        if count:
+            counts[route] = count
+    return counts
+
+
 def build_meter(snapshot: Snapshot) -> BurnMeter:
     """Return the burn meter of a snapshot; idle is left out where nothing is, and on evidence that is too old."""
-    everything = snapshot.totals.everything().burn
+    everything = snapshot.burn
     idle = ZERO if snapshot.is_stale else snapshot.totals.idle().burn
     return BurnMeter(
         low=everything.low,

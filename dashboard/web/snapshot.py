@@ -9,11 +9,14 @@ from datetime import datetime
 from django.http import HttpRequest
 from django.utils import timezone
 
+from billing.burn import Burn
 from dashboard.accounts.models import User
 from dashboard.core import durations
 from dashboard.lifecycle.idleness import idle_filter
 from dashboard.mirror.freshness import Freshness, load_freshness
 from dashboard.mirror.querysets import group_by_status, present, visible_endpoints
+from dashboard.mirror.resource_querysets import group_resources, present_resources, visible_resources
+from dashboard.web.resources.totals import ResourceTotals
 from dashboard.web.totals import Totals
 
 
@@ -24,7 +27,13 @@ class Snapshot:
     user: User
     now: datetime
     totals: Totals
+    resources: ResourceTotals
     freshness: Freshness
+
+    @property
+    def burn(self) -> Burn:
+        """What everything burns that the person sees: endpoints, clusters, volumes, containers, RL."""
+        return self.totals.everything().burn + self.resources.add().burn
 
     @property
     def is_stale(self) -> bool:
@@ -34,7 +43,7 @@ class Snapshot:
 
 
 def take_snapshot(request: HttpRequest) -> Snapshot:
-    """Return the snapshot of this request, read at its first use. Two queries, then none.
+    """Return the snapshot of this request, read at its first use. Three queries, then none.
 
     Raises TypeError for an anonymous request.
     """
@@ -46,7 +55,11 @@ def take_snapshot(request: HttpRequest) -> Snapshot:
     now = timezone.now()
     groups = group_by_status(present(visible_endpoints(request.user)), idle=idle_filter(now))
     snapshot = Snapshot(
-        user=request.user, now=now, totals=Totals(groups), freshness=load_freshness(request.user)
+        user=request.user,
+        now=now,
+        totals=Totals(groups),
+        resources=ResourceTotals(group_resources(present_resources(visible_resources(request.user)))),
+        freshness=load_freshness(request.user),
     )
     request.snapshot = snapshot  # type: ignore[attr-defined]  # lives as long as the request
     return snapshot

@@ -53,7 +53,7 @@ def _burn(low: int | None, high: int | None, unpriced: int, *, in_sentence: bool
         return format_html('<span class="ui-amber ui-sm">{}</span>', money.PRICE_UNKNOWN)
     text = money.format_per_hour(low, high) if in_sentence else money.format_range(low, high)
     if unpriced:
-        title = f"At least: the price of {unpriced} replica{'' if unpriced == 1 else 's'} is unknown"
+        title = f"At least: the price of {unpriced} billing unit{'' if unpriced == 1 else 's'} is unknown"
         return format_html('<span class="ui-num" title="{}">≥{}{}</span>', title, NBSP, text)
     if low != high:
         title = "The provider does not tell how many replicas run: from the fewest to the most"
