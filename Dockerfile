@@ -42,6 +42,7 @@ COPY manage.py ./
 COPY dashboard ./dashboard
 COPY billing ./billing
 COPY templates ./templates
+COPY static ./static
 # By number: an orchestrator that insists on non-root cannot look a name up.
 USER 10001:10001
 EXPOSE 8000

@@ -120,11 +120,27 @@ def read_ages(database_url: str) -> dict[str, float]:
         return dict(rows.fetchall())
 
 
-def find_main_process() -> int | None:
-    """Return the program that the container's init runs, None where process 1 is no such init or is not to be read."""
-    own = os.getpid()
-    children = [pid for pid, parent, _ in read_processes() if parent == 1 and pid != own]
-    return min(children, default=None)
+def find_main_process(spec: ProcessSpec) -> int | None:
+    """Return the process that the container's init runs, None where there is no such init.
+
+    Told by its whole command line: outside of a container process 1 has children that are none of ours.
+    """
+    for pid, parent, _ in read_processes():
+        if parent == 1 and runs(spec, pid=pid):
+            return pid
+    return None
+
+
+def runs(spec: ProcessSpec, *, pid: int) -> bool:
+    """Return whether the process runs the row's command, whatever stands for the words in braces."""
+    try:
+        raw = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    words = raw.decode(errors="replace").rstrip("\0").split("\0")
+    return len(words) == len(spec.argv) and all(
+        "{" in wanted or word == wanted for word, wanted in zip(words, spec.argv, strict=True)
+    )
 
 
 def read_processes() -> list[tuple[int, int, float]]:
@@ -180,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=WEB_PORT)
     options = parser.parse_args(arguments)
     spec = find_spec(options.name)
-    main_process = find_main_process()
+    main_process = find_main_process(spec)
     uptime_seconds = next((age for pid, _, age in read_processes() if pid == main_process), None)
     verdict = look(spec, uptime_seconds=uptime_seconds, port=options.port)
     print(verdict.sentence)  # noqa: T201 - the engine keeps it with the state of the container

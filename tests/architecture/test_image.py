@@ -100,8 +100,8 @@ def test_the_last_stage_carries_the_whole_program() -> None:
         for source in rest.split()[:-1]
     }
 
-    assert copied == {"manage.py", "dashboard", "billing", "templates"}
-    for source in copied | {"static", "requirements.txt", "package.json", "package-lock.json"}:
+    assert copied == {"manage.py", "dashboard", "billing", "templates", "static"}
+    for source in copied | {"requirements.txt", "package.json", "package-lock.json"}:
         assert (ROOT / source).exists()
         assert not is_ignored(source), source
 

@@ -42,11 +42,25 @@ def test_nothing_else_under_node_modules_is_found(name: str) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path) -> None:
-    with override_settings(BASE_DIR=tmp_path):
+    with override_settings(BASE_DIR=tmp_path, STATIC_ROOT=tmp_path):
         [problem] = NodeModulesFinder().check()
 
     assert "htmx.org/dist/htmx.min.js" in problem.msg
     assert "npm ci" in str(problem.hint)
+
+
+def test_collected_files_stand_in_for_packages_except_while_developing(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / "collected" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "collected" / name).touch()
+
+    with override_settings(BASE_DIR=tmp_path, STATIC_ROOT=tmp_path / "collected", DEBUG=False):
+        in_an_image = NodeModulesFinder().check()
+    with override_settings(BASE_DIR=tmp_path, STATIC_ROOT=tmp_path / "collected", DEBUG=True):
+        developing = NodeModulesFinder().check()
+
+    assert in_an_image == []
+    assert [problem.id for problem in developing] == ["web.E001"]
 
 
 def test_hashed_and_compressed_collection_keeps_the_budget(tmp_path: Path) -> None:
