@@ -35,8 +35,9 @@ def charge_jobs(jobs: Jobs, catalogue: Catalogue, start_ms: int, end_ms: int) ->
 
 def _charge_fine_tune(job: FineTune, start_ms: int, end_ms: int) -> Iterator[Line]:
     """Yield the tokens of a job and what the minimum adds to them, each as a line."""
-    charge = job.charge(end_ms - 1)
-    if charge is None or charge.at_ms < start_ms:
+    ended_ms = job.tempo.to_world(job.course.end_ms)
+    charge = job.charge(ended_ms) if start_ms <= ended_ms < end_ms else None
+    if charge is None:
         return
     method = job.settings.training_method["method"]
     dimensions = {

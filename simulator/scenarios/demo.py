@@ -14,7 +14,9 @@ from simulator.lifecycle import Phase
 from simulator.registry.models import INTERNAL
 from simulator.scenarios.demo_models import add_demo_models
 from simulator.scenarios.empty import add_foreign_project, add_organization
+from simulator.scenarios.jobs_past import LEGAL_V4, add_demo_jobs
 from simulator.scenarios.rented import add_demo_compute
+from simulator.scenarios.rented_containers import add_demo_containers
 from simulator.traffic import HOURS_PER_WEEK, QUIET, Profile, shift_to_office_hours
 from simulator.workload import Workload
 from simulator.world import DEFAULT_KEY, Deployment, LegacyEndpoint, Project, World
@@ -91,14 +93,9 @@ def fill_world(world: World) -> None:
     }
     world.add_key(DEFAULT_KEY, projects["Support"])
     add_foreign_project(world)
-    base = world.catalogue.by_name["meta-llama/Llama-3.1-8B-Instruct"]
-    trained = world.registry.add_trained(
-        name="fernhill/Llama-3.1-8B-legal-v4",
-        project_id=projects["Research"].project_id,
-        base=base,
-        at_ms=world.start_ms - 20 * DAY_MS,
-    )
-    trained.visibility = INTERNAL
+    add_demo_jobs(world, projects)
+    legal = world.catalogue.by_name[LEGAL_V4]
+    world.registry.own[legal.model_id].visibility = INTERNAL
     add_demo_models(world, projects)
     world.gpu_quota = {"B200": 16}
     for plan in _V2:
@@ -107,6 +104,7 @@ def fill_world(world: World) -> None:
     for plan in _V1:
         _add_legacy(world, plan, projects[plan.team])
     add_demo_compute(world, projects)
+    add_demo_containers(world, projects["Support"])
 
 
 def _profile(world: World, plan: Plan) -> Profile:

@@ -6,7 +6,9 @@ from simulator import lifecycle
 from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from simulator.identifiers import derive_number
 from simulator.scenarios.empty import add_foreign_project, add_organization
+from simulator.scenarios.jobs_large import add_large_jobs
 from simulator.scenarios.rented import add_large_compute
+from simulator.scenarios.rented_containers import add_large_containers
 from simulator.traffic import Profile, shift_to_office_hours
 from simulator.workload import Workload
 from simulator.world import DEFAULT_KEY, World
@@ -28,6 +30,7 @@ def fill_world(world: World) -> None:
     world.add_key(DEFAULT_KEY, projects[0])
     add_foreign_project(world)
     add_large_compute(world, projects)
+    add_large_containers(world, projects[0])
     models = [model for model in world.catalogue.models.values() if model.kind == "chat"]
     shift = shift_to_office_hours(world.start_ms)
     for number in range(ENDPOINTS):
@@ -51,6 +54,7 @@ def fill_world(world: World) -> None:
             _give_past(deployment.workload, deployment.created_ms, world.start_ms, state, variety)
             if state == lifecycle.READY:
                 endpoint.traffic_split.append((deployment.deployment_id, 1))
+    add_large_jobs(world, projects)
 
 
 def _give_past(workload: Workload, created_ms: int, start_ms: int, state: str, variety: int) -> None:
