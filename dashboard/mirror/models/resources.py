@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from dashboard.core import resource_states
 from dashboard.mirror.models.base import Mirrored, Project, Source
 
 
@@ -100,6 +101,11 @@ class Resource(Mirrored):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def unit(self) -> str:
+        """What `units` counts, e.g. GPU; empty for what does not bill by the hour."""
+        return resource_states.UNITS.get(self.kind, "")
 
 
 class ResourceChange(models.Model):

@@ -7,22 +7,38 @@ from django.shortcuts import redirect, render
 
 from billing.burn import share_percent
 from dashboard.accounts.models import User
-from dashboard.core import status
+from dashboard.core import resource_states, status
 from dashboard.lifecycle.idleness import idle_filter
 from dashboard.lifecycle.models import StopAction
+from dashboard.mirror.models import Resource
 from dashboard.mirror.querysets import DEFAULT_SORT, one_snapshot, present, sort_endpoints, visible_endpoints
+from dashboard.mirror.resource_querysets import present_resources, visible_resources
 from dashboard.web.feed import find_last_stopped, read_recent
 from dashboard.web.htmx import is_partial, render_page
 from dashboard.web.page import group_context, page_context, read_groups
+from dashboard.web.resources.addresses import resolve
+from dashboard.web.resources.rows import build_rows as build_resource_rows
 from dashboard.web.rows import build_rows
-from dashboard.web.snapshot import take_snapshot
+from dashboard.web.snapshot import Snapshot, take_snapshot
 
 # Rows of the overview: what costs most. The rest is one click away.
 MOST_ROWS = 20
+MOST_BESIDE = 8
+MOST_JOBS = 6
 RECENT_EVENTS = 8
 # What rests costs nothing and needs no place here.
 _RESTING = (status.STOPPED.value, status.FAILED.value, status.EMPTY.value)
 
+
+_UNDER_WAY = tuple(one.value for one in status.ALL if one.is_moving)
+_MAY_BILL = tuple(one.value for one in status.ALL if one.may_bill)
+# Kind -> route of its page, and what people call it.
+_BILLING_KINDS = {
+    "cluster": ("clusters", "cluster"),
+    "volume": ("volumes", "volume"),
+    "container": ("containers", "container"),
+    "rl-resource": ("rl", "RL set"),
+}
 
 _STATE_WORDS = {
     "requested": "requested",
@@ -45,6 +61,14 @@ class LastAct:
         return _STATE_WORDS.get(self.action.state, self.action.state)
 
 
+@dataclass(frozen=True, slots=True)
+class Billing:
+    """How many of one kind bill by the hour, in words, and their page."""
+
+    url: str
+    words: str
+
+
 def show_overview(request: HttpRequest) -> HttpResponse:
     """Show the front page, or its live part."""
     with one_snapshot():
@@ -56,13 +80,21 @@ def show_overview(request: HttpRequest) -> HttpResponse:
         dearest = sort_endpoints(running, DEFAULT_SORT, idle=idle_filter(snapshot.now))[:MOST_ROWS]
         rows = build_rows(list(dearest), user=user, now=snapshot.now)
         everything, resting = totals.everything(), sum(totals.of_status(one).count for one in _RESTING)
+        beside = find_billing_resources(user)
+        under_way = find_jobs_under_way(user)
         context = page_context(request, snapshot) | {
             "rows": rows,
             "running_count": everything.count - resting,
             "everything": everything,
+            "burn": snapshot.burn,
+            "resources": snapshot.resources.add(),
+            "billing": _name_billing(snapshot),
+            "billing_rows": build_resource_rows(beside, user=user, now=snapshot.now),
+            "jobs_url": resolve("jobs"),
+            "job_rows": build_resource_rows(under_way, user=user, now=snapshot.now),
             "serving": totals.serving(),
             "idle": totals.idle(),
-            "idle_percent": share_percent(totals.idle().burn, whole=everything.burn),
+            "idle_percent": share_percent(totals.idle().burn, whole=snapshot.burn),
             "starting": totals.of_status(status.STARTING.value),
             "failed": totals.of_status(status.FAILED.value),
             "last_act": find_last_act(user),
@@ -70,6 +102,28 @@ def show_overview(request: HttpRequest) -> HttpResponse:
             "last_stopped": None if rows else find_last_stopped(user),
         }
         return render_page(request, "overview/page.html", "overview/_overview.html", context)
+
+
+def find_billing_resources(user: User) -> list[Resource]:
+    """Return what bills beside endpoints, dearest first, of unknown price before what is free. One query."""
+    rows = present_resources(visible_resources(user)).filter(units__gt=0)
+    return list(rows.order_by("-burn", "-unpriced_units", "name", "pk")[:MOST_BESIDE])
+
+
+def find_jobs_under_way(user: User) -> list[Resource]:
+    """Return the jobs that are under way, newest first. One query."""
+    rows = present_resources(visible_resources(user, kinds=resource_states.JOB_KINDS))
+    return list(rows.filter(status__in=_UNDER_WAY).order_by("-remote_created_at", "-pk")[:MOST_JOBS])
+
+
+def _name_billing(snapshot: Snapshot) -> tuple[Billing, ...]:
+    """Return, of each kind that bills by the hour, how many do; kinds without one are left out."""
+    found = []
+    for kind, (route, noun) in _BILLING_KINDS.items():
+        count = snapshot.resources.add(kind=kind, statuses=_MAY_BILL).count
+        if count and (url := resolve(route)):
+            found.append(Billing(url, f"{count} {noun}{'' if count == 1 else 's'}"))
+    return tuple(found)
 
 
 def show_notices(request: HttpRequest) -> HttpResponse:
