@@ -17,6 +17,10 @@ from simulator.resources import (
     chat,
     clusters,
     configs,
+    container_queue,
+    container_secrets,
+    container_volumes,
+    containers,
     deployments,
     endpoints,
     events,
@@ -64,6 +68,10 @@ RESOURCES = (
     volumes,
     regions,
     remediations,
+    container_secrets,  # before containers: their path would take "secrets" for an id
+    container_volumes,
+    containers,
+    container_queue,
     compute_admin,
 )
 

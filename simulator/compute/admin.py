@@ -4,13 +4,17 @@ from typing import Any
 
 from starlette.requests import Request
 
+from simulator import lifecycle
 from simulator.admin_route import admin_route
 from simulator.clock import format_time
 from simulator.compute import clusters, nodes, volumes
 from simulator.compute.clusters import Cluster
+from simulator.compute.containers import Container
 from simulator.compute.remediations import propose_repair
 from simulator.compute.volumes import Volume
 from simulator.errors import bad_request, not_found
+from simulator.lifecycle import Phase
+from simulator.traffic import Usage
 from simulator.world import World
 
 Fields = dict[str, Any]
@@ -129,6 +133,42 @@ def delete_volume(world: World, request: Request, fields: Fields) -> Any:
     return {}
 
 
+def find_container(world: World, identifier: str) -> Container:
+    container = world.compute.containers.get(identifier)
+    if container is None or container.deleted_ms is not None:
+        raise not_found("container", identifier)
+    container.advance(world.now_ms())
+    return container
+
+
+def force_container_state(world: World, request: Request, fields: Fields) -> Any:
+    """Put a container into a state now: `{state: Ready|Scaling|Failed|ScaledToZero|Updating, ready?, desired?}`."""
+    container, now_ms = find_container(world, request.path_params["identifier"]), world.now_ms()
+    if fields["state"] not in _CONTAINER_STATES:
+        raise bad_request(f"state must be one of {', '.join(_CONTAINER_STATES)}", param="state")
+    state = _CONTAINER_STATES[fields["state"]]
+    default = (
+        0 if fields["state"] in {"Failed", "ScaledToZero"} else max(1, container.settings["min_replicas"])
+    )
+    desired = int(fields.get("desired", default))
+    ready = int(fields.get("ready", desired if fields["state"] == "Ready" else 0))
+    phase = Phase(now_ms, state, ready, max(ready, desired), desired, "Forced", "Forced", "admin")
+    container.workload.follow((phase,))
+    return {"id": container.container_id, "state": container.state_at(now_ms)}
+
+
+def inject_requests(world: World, request: Request, fields: Fields) -> Any:
+    """Send a container requests now: `{requests}`."""
+    container = find_container(world, request.path_params["identifier"])
+    container.workload.traffic.inject(world.now_ms(), Usage(requests=int(fields["requests"])))
+    return {}
+
+
+def delete_container(world: World, request: Request, fields: Fields) -> Any:
+    find_container(world, request.path_params["identifier"]).deleted_ms = world.now_ms()
+    return {}
+
+
 def set_credit(world: World, request: Request, fields: Fields) -> Any:
     """Use the credit up or fill it again: `{exhausted}`. Creates are then refused with 402."""
     world.compute.set_credit(world.now_ms(), has_credit=not fields["exhausted"])
@@ -142,6 +182,14 @@ def set_stock(world: World, request: Request, fields: Fields) -> Any:
     return {"free": world.compute.free_gpus(region.name, fields["gpu_type"])}
 
 
+_CONTAINER_STATES = {
+    "Ready": lifecycle.READY,
+    "ScaledToZero": lifecycle.READY,
+    "Scaling": lifecycle.SCALING,
+    "Failed": lifecycle.FAILED,
+    "Updating": lifecycle.PROVISIONING,
+}
+_CONTAINER = "/containers/{identifier}"
 _CLUSTER = "/clusters/{identifier}"
 _VOLUME = "/volumes/{identifier}"
 ROUTES = [
@@ -155,4 +203,7 @@ ROUTES = [
     admin_route(f"{_CLUSTER}/load", set_load, "POST"),
     admin_route(_VOLUME, delete_volume, "DELETE"),
     admin_route(f"{_VOLUME}/state", force_volume_state, "POST"),
+    admin_route(_CONTAINER, delete_container, "DELETE"),
+    admin_route(f"{_CONTAINER}/state", force_container_state, "POST"),
+    admin_route(f"{_CONTAINER}/traffic", inject_requests, "POST"),
 ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from simulator.charges import Line
 from simulator.compute.agenda import Tempo
 from simulator.compute.clusters import Cluster
+from simulator.compute.container_storage import ContainerVolume, Secret
+from simulator.compute.containers import Container
 from simulator.compute.regions import Region, build_regions
 from simulator.compute.volumes import Volume
 
@@ -18,6 +20,9 @@ class Compute:
     regions: dict[str, Region] = field(default_factory=build_regions)
     clusters: dict[str, Cluster] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
+    containers: dict[str, Container] = field(default_factory=dict)
+    container_volumes: dict[str, ContainerVolume] = field(default_factory=dict)
+    secrets: dict[str, Secret] = field(default_factory=dict)
     has_credit: bool = True
 
     def advance(self, now_ms: int) -> None:
@@ -26,12 +31,24 @@ class Compute:
             cluster.agenda.play(now_ms)
         for volume in self.volumes.values():
             volume.agenda.play(now_ms)
+        for container in self.containers.values():
+            container.advance(now_ms)
 
     def live_clusters(self) -> list[Cluster]:
         return [cluster for cluster in self.clusters.values() if cluster.gone_ms is None]
 
     def live_volumes(self) -> list[Volume]:
         return [volume for volume in self.volumes.values() if volume.gone_ms is None]
+
+    def live_containers(self, project_id: str) -> list[Container]:
+        return [
+            container
+            for container in self.containers.values()
+            if container.deleted_ms is None and container.project_id == project_id
+        ]
+
+    def own_volumes(self, project_id: str) -> list[ContainerVolume]:
+        return [volume for volume in self.container_volumes.values() if volume.project_id == project_id]
 
     def add_cluster(self, cluster: Cluster) -> Cluster:
         cluster.find_free_gpus = lambda one: self.free_gpus(one.region, one.gpu_type)
@@ -75,3 +92,5 @@ class Compute:
             yield from cluster.charge(start_ms, end_ms)
         for volume in self.volumes.values():
             yield from volume.charge(start_ms, end_ms)
+        for container in self.containers.values():
+            yield from container.charge(start_ms, end_ms)
