@@ -17,6 +17,8 @@ from pathlib import Path
 from dashboard.embedded.errors import StartError, describe_os_error
 
 SOCKET_PATH_BYTES = 107  # sun_path of Linux is 108 bytes with its final zero
+LOCK_NAME = "supervisor.lock"
+ADDRESS_NAME = "address"
 LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
 LEAST_FREE_BYTES = (
     150_000_000  # a new PostgreSQL cluster takes 40 MB and its write-ahead log grows by 16 MB steps
@@ -36,6 +38,14 @@ class DataFolder:
     @property
     def secrets(self) -> Path:
         return self.root / "secrets"
+
+
+@dataclass(frozen=True)
+class Running:
+    """A supervisor at work: where its pages are, and its process id as text."""
+
+    address: str
+    process: str
 
 
 def open_data_folder(root: Path) -> DataFolder:
@@ -73,7 +83,7 @@ def hold_data_folder(folder: DataFolder) -> Iterator[None]:
 
     Raises StartError when another process holds it.
     """
-    path = folder.root / "supervisor.lock"
+    path = folder.root / LOCK_NAME
     with path.open("a+", encoding="ascii") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,6 +95,31 @@ def hold_data_folder(folder: DataFolder) -> Iterator[None]:
         stream.write(str(os.getpid()))
         stream.flush()
         yield
+
+
+def store_address(folder: DataFolder, address: str | None) -> None:
+    """Keep where this supervisor's pages are, for the next `make up`; None forgets it."""
+    path = folder.root / ADDRESS_NAME
+    if address is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(f"{address}\n", encoding="utf-8")
+
+
+def find_running(root: Path) -> Running | None:
+    """Return the supervisor that holds the folder and is ready, None when there is none or it is still starting."""
+    try:
+        address = (root / ADDRESS_NAME).read_text(encoding="utf-8").strip()
+        stream = (root / LOCK_NAME).open(encoding="ascii")
+    except OSError:
+        return None  # unreadable folders are told by who opens them for good
+    with stream:
+        try:
+            # Looked at only where an address stands: this lock of a moment could be in the way of a start.
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return Running(address=address, process=stream.read().strip() or "unknown")
+    return None  # a killed one left its address behind
 
 
 def read_or_create_secret(path: Path, *, create: Callable[[], str]) -> str:

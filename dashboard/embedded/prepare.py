@@ -15,7 +15,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 
+from dashboard import env
 from dashboard.together_api.client import TogetherClient
 from dashboard.together_api.config import ApiConfig
 from dashboard.together_api.errors import ApiError, AuthenticationError
@@ -28,9 +30,25 @@ def say(kind: str, text: str) -> None:
     print(kind, text.replace("\n", " ").strip(), flush=True)
 
 
-def migrate() -> None:
+def find_newer_migrations(loader: MigrationLoader) -> list[str]:
+    """Return what the database has been through that this version knows nothing of, as ``app.name``."""
+    applied = loader.applied_migrations or {}
+    unknown = set(applied) - set(loader.disk_migrations or {})
+    return sorted(f"{app}.{name}" for app, name in unknown if app in loader.migrated_apps)
+
+
+def explain_newer_database(newer: list[str]) -> str:
+    """Return the sentence for the person at the terminal."""
+    others = f" and {len(newer) - 1} more" if len(newer) > 1 else ""
+    return (
+        f"The database belongs to a newer version of Endpoint Desk: it has {newer[-1]}{others}, which version"
+        f" {settings.VERSION} does not know; start the newer version, restore a backup of this one, or set"
+        " ALLOW_NEWER_DATABASE=1 to go back by one release."
+    )
+
+
+def migrate(executor: MigrationExecutor) -> None:
     """Apply what is not applied yet; only looks when there is nothing to do."""
-    executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if not plan:
         return
@@ -79,7 +97,12 @@ def main() -> int:
     with connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
     try:
-        migrate()
+        executor = MigrationExecutor(connection)
+        newer = find_newer_migrations(executor.loader)
+        if newer and not env.read_flag("ALLOW_NEWER_DATABASE", default=False):
+            say("refused", explain_newer_database(newer))
+            return REFUSED
+        migrate(executor)
     except DatabaseError as error:
         say("refused", f"The database could not be migrated: {str(error).strip().splitlines()[0]}.")
         return REFUSED

@@ -17,7 +17,14 @@ import redis
 from dashboard.embedded.console import Console
 from dashboard.embedded.environment import BASE_DIR, store_environment
 from dashboard.embedded.errors import StartError, describe_os_error
-from dashboard.embedded.folder import DataFolder, hold_data_folder, open_data_folder, read_or_create_secret
+from dashboard.embedded.folder import (
+    DataFolder,
+    find_running,
+    hold_data_folder,
+    open_data_folder,
+    read_or_create_secret,
+    store_address,
+)
 from dashboard.embedded.health import HealthWatch, answers
 from dashboard.embedded.identity import Identity, own_identity, spawn_command
 from dashboard.embedded.leftovers import end_leftovers
@@ -65,6 +72,13 @@ def run_up(arguments: list[str]) -> int:
                 f"up takes no arguments, but got {' '.join(arguments)}; see .env.example for its variables."
             )
         options = read_options()
+        if running := find_running(options.data_dir):
+            console.report(
+                f"Endpoint Desk already runs at {running.address} (process {running.process});"
+                " Ctrl-C in its terminal stops it"
+            )
+            console.close()
+            return 0
         require_free_port(options.address, port=options.port)
         with ExitStack() as held:
             try:
@@ -98,6 +112,8 @@ class Startup:
         folder = open_data_folder(options.data_dir)
         try:
             held.enter_context(hold_data_folder(folder))
+            store_address(folder, None)
+            held.callback(store_address, folder, None)
             if killed := end_leftovers(folder.root):
                 self._console.report(f"Ended {killed} processes that an earlier start left behind")
             self._start_all(options, folder)
@@ -168,7 +184,9 @@ class Startup:
         self._supervisor.start()
         watch.start()
         self.is_ready = True
-        self._announce(options, link=link, simulated=simulated)
+        address = _choose_address(options)
+        store_address(folder, address)
+        self._announce(options, address=address, link=link, simulated=simulated)
 
     def _prepare_stores(
         self, options: UpOptions, folder: DataFolder
@@ -255,9 +273,7 @@ class Startup:
                 )
             time.sleep(0.1)
 
-    def _announce(self, options: UpOptions, *, link: str, simulated: bool) -> None:
-        host = options.address if options.address not in {"127.0.0.1", "0.0.0.0", "::"} else "localhost"  # noqa: S104
-        address = f"http://{host}:{options.port}"
+    def _announce(self, options: UpOptions, *, address: str, link: str, simulated: bool) -> None:
         self._console.report(f"Endpoint Desk is ready after {time.monotonic() - self._began_at:.1f} s")
         lines = ["", f"  address   {address}"]
         if link:
@@ -287,6 +303,12 @@ def require_redis(url: str) -> None:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
         raise StartError(f"The Redis of REDIS_URL cannot be used: {error}.") from error
+
+
+def _choose_address(options: UpOptions) -> str:
+    """Return what a person on this machine types to see the pages."""
+    host = options.address if options.address not in {"127.0.0.1", "0.0.0.0", "::"} else "localhost"  # noqa: S104
+    return f"http://{host}:{options.port}"
 
 
 def _choose_variables(folder: DataFolder, *, urls: Mapping[str, str], simulator_port: int) -> dict[str, str]:

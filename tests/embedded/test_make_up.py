@@ -36,8 +36,7 @@ class Installation:
         self.lines: list[str] = []
         self._make: subprocess.Popen[str] | None = None
 
-    def up(self) -> float:
-        """Run `make up` until it prints the sign-in link; return the seconds that took."""
+    def make_environment(self) -> dict[str, str]:
         own = (
             "DATABASE_URL",
             "REDIS_URL",
@@ -51,12 +50,27 @@ class Installation:
             for name, value in os.environ.items()
             if name not in own and not name.startswith(("TOGETHER_", "PYTEST_", "DESK_"))
         }
-        environment |= {"PORT": str(self.port), "VENV": sys.prefix, "PYTHON": sys.executable}
+        return environment | {"PORT": str(self.port), "VENV": sys.prefix, "PYTHON": sys.executable}
+
+    def up_again(self) -> subprocess.CompletedProcess[str]:
+        """Run another `make up` beside the first to its end."""
+        return subprocess.run(
+            ["make", "-C", str(self.folder), "up"],
+            env=self.make_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def up(self) -> float:
+        """Run `make up` until it prints the sign-in link; return the seconds that took."""
         began_at = time.monotonic()
         self.lines = []
         self._make = subprocess.Popen(
             ["make", "-C", str(self.folder), "up"],
-            env=environment,
+            env=self.make_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -181,6 +195,11 @@ def test_from_a_clean_copy_to_a_live_mirror_and_back_to_nothing(installation: In
     with pytest.raises(urllib.error.HTTPError, match="410"):
         urllib.request.urlopen(f"{address}{link}", timeout=20)
 
+    # A second `make up` in the same folder tells where the first one is, and leaves it alone.
+    again = installation.up_again()
+    assert (again.returncode, f"already runs at {address} (process" in again.stdout) == (0, True), again
+    assert installation.is_running()
+
     # A database that is killed comes back, and the pages with it.
     os.kill(int((installation.data / "postgres" / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
     assert wait_until(lambda: any("PostgreSQL exited" in line for line in installation.lines), seconds=10)
@@ -194,5 +213,6 @@ def test_from_a_clean_copy_to_a_live_mirror_and_back_to_nothing(installation: In
     assert second_seconds < max(15.0, first_seconds)
 
     installation.press_ctrl_c()
+    assert not (installation.data / "address").exists()
     assert wait_until(lambda: installation.find_processes() == [], seconds=2), installation.find_processes()
     assert any("Stopped in" in line for line in installation.lines)

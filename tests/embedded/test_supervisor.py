@@ -13,7 +13,14 @@ import pytest
 
 from dashboard.embedded.console import Console
 from dashboard.embedded.errors import StartError
-from dashboard.embedded.folder import DataFolder, hold_data_folder, open_data_folder
+from dashboard.embedded.folder import (
+    DataFolder,
+    Running,
+    find_running,
+    hold_data_folder,
+    open_data_folder,
+    store_address,
+)
 from dashboard.embedded.health import HealthWatch
 from dashboard.embedded.identity import own_identity
 from dashboard.embedded.leftovers import end_leftovers, record_children
@@ -273,6 +280,21 @@ def test_the_next_start_ends_recorded_sessions_and_nobody_else(folder: DataFolde
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_who_holds_a_folder_can_be_found_by_its_address(folder: DataFolder) -> None:
+    with hold_data_folder(folder):
+        starting = find_running(folder.root)
+        store_address(folder, "http://localhost:8123")
+        ready = find_running(folder.root)
+        store_address(folder, None)
+        ending = find_running(folder.root)
+        store_address(folder, "http://localhost:8123")
+    killed = find_running(folder.root)
+
+    assert ready == Running(address="http://localhost:8123", process=str(os.getpid()))
+    assert (starting, ending, killed) == (None, None, None)
+    assert find_running(folder.root / "nowhere") is None
 
 
 def test_two_supervisors_cannot_hold_one_folder(folder: DataFolder) -> None:

@@ -4,11 +4,15 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import psycopg
 import pytest
 
-from dashboard.embedded.postgres import find_servers
+from dashboard.embedded.postgres import PostgresServer, find_servers
+from dashboard.embedded.redis import RedisServer
 from simulator.testing import SimulatorProcess
 
 BASE = Path(__file__).resolve().parents[2]
@@ -155,6 +159,39 @@ def test_a_dead_key_is_named_before_anything_serves(tmp_path: Path) -> None:
 
     assert sentence.startswith("Together AI refuses TOGETHER_API_KEY (401);")
     assert "revoked-key" not in sentence
+
+
+@pytest.fixture
+def database_of_a_newer_version(postgres_server: PostgresServer) -> Iterator[str]:
+    """The address of a database in which a migration that we do not have was applied."""
+    url = urlunsplit(urlsplit(postgres_server.url)._replace(path="/newer"))
+    with psycopg.connect(postgres_server.admin_url, autocommit=True) as admin:
+        admin.execute("CREATE DATABASE newer OWNER desk")
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE TABLE django_migrations (id bigserial, app text, name text, applied timestamptz)"
+        )
+        connection.execute(
+            "INSERT INTO django_migrations (app, name, applied) VALUES"
+            " ('accounts', '0001_initial', now()), ('mirror', '9999_next_year', now()),"
+            " ('an_app_that_was_removed', '0001_initial', now())"
+        )
+    yield url
+    with psycopg.connect(postgres_server.admin_url, autocommit=True) as admin:
+        admin.execute("DROP DATABASE newer WITH (FORCE)")
+
+
+def test_a_database_of_a_newer_version_is_named_and_left_alone(
+    tmp_path: Path, database_of_a_newer_version: str, redis_server: RedisServer
+) -> None:
+    sentence = run_up(tmp_path / "data", DATABASE_URL=database_of_a_newer_version, REDIS_URL=redis_server.url)
+
+    assert sentence.startswith(
+        "The database belongs to a newer version of Endpoint Desk: it has mirror.9999_next_year, which version"
+    )
+    with psycopg.connect(database_of_a_newer_version) as connection:
+        tables = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+    assert tables == (1,)
 
 
 def test_a_base_url_that_is_none_is_named(tmp_path: Path) -> None:
