@@ -237,7 +237,7 @@ def test_odd_bodies_are_read_all_the_same(mirror: Mirror, kind: str):
     run = mirror.sync_endpoints()
 
     assert (run.outcome, run.malformed) == (Outcome.COMPLETE, 0)
-    assert Endpoint.objects.count() == run.seen == 15
+    assert Endpoint.objects.count() == run.seen == 17
 
 
 def test_a_malformed_endpoint_is_kept_and_the_rest_proceeds(mirror: Mirror):
@@ -250,7 +250,7 @@ def test_a_malformed_endpoint_is_kept_and_the_rest_proceeds(mirror: Mirror):
     assert run.outcome == Outcome.COMPLETE
     assert run.malformed == kept.count() == 4
     assert "4 items could not be read" in run.error
-    assert Endpoint.objects.filter(generation="v2").count() == run.seen - 4 - 4
+    assert Endpoint.objects.filter(generation="v2").count() == run.seen - 5 - 4
     assert all(row.payload["name"] == 17 and row.error for row in kept)
 
 
