@@ -4,7 +4,7 @@ import functools
 from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from dashboard.accounts.models import Connection
@@ -27,7 +27,7 @@ def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> 
     billing = list(
         Resource.objects.filter(connection=connection, absent_since=None, units__gt=0)
         .exclude(sku="")
-        .annotate(changed_at=Max("changes__at"))
+        .annotate(changed_at=Max("changes__at", filter=~Q(changes__not_before=None, changes__source="poll")))
         .order_by("pk")
     )
     if not billing:
@@ -51,8 +51,9 @@ def _read_bill(session: Session, billing: Sequence[Resource], tally: Tally) -> l
             remote_id=row.remote_id,
             sku=row.sku,
             units=row.units,
-            # Before the first edge nothing is known of it.
-            unchanged_since=row.changed_at or row.first_observed_at,  # type: ignore[attr-defined]  # annotation
+            most_units=max(row.units, row.gpu_count),
+            first_seen_at=row.first_observed_at,
+            changed_at=row.changed_at,  # type: ignore[attr-defined]  # annotation
         )
         for row in billing
         if row.kind in ATTRIBUTES

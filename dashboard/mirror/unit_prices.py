@@ -1,8 +1,8 @@
 """What a unit costs per hour, derived from the provider's own bill. Pure.
 
-No API tells prices of clusters, volumes and containers (contract 14), and the bill's units are not documented for
-all of them. So a price is taken from a whole billed hour: where the billed quantity is the number of units, the unit
-price is the price per hour; else the cost of the hour divided by units that certainly did not change meanwhile.
+No API tells prices of clusters, volumes and containers (contract 14). What holds GPUs is billed in GPU-hours
+(contract 10), so its unit price is the price of a GPU and hour, unless the quantity says that the unit is another one.
+The unit of storage is not documented: there the cost of a whole hour is divided by units that did not change in it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,8 +14,10 @@ from dashboard.together_api import payloads
 
 HOUR = timedelta(hours=1)
 NANO_PER_USD = 1_000_000_000
-# A resource known for less than this many billed hours is believed unchanged when so many of them cost the same.
+# Of what was never seen to change, so many hours of equal cost stand for the history before our first sight.
 EQUAL_HOURS = 3
+# Kinds that the bill counts in GPU-hours.
+GPU_KINDS = frozenset({"cluster", "container"})
 # Attributes of a usage line that name a resource (contract 10), by the kind of the resource.
 ATTRIBUTES: Mapping[str, str] = {
     "cluster": "cluster_id",
@@ -26,13 +28,18 @@ ATTRIBUTES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Billable:
-    """A resource that bills now: its units, and since when it has had them as far as the mirror knows."""
+    """A resource that bills now: its units, the most it can have had, when it was first seen and last seen to change.
+
+    `changed_at` None: it is as it was at our first sight.
+    """
 
     kind: str
     remote_id: str
     sku: str
     units: int
-    unchanged_since: datetime
+    most_units: int
+    first_seen_at: datetime
+    changed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +96,12 @@ def _read_line(
     since: Sequence[payloads.UsageLine],
 ) -> Decimal | None:
     """Return dollars per unit and hour, None when this hour does not tell."""
-    if line.quantity is not None and line.unit_price is not None and line.quantity == billable.units:
-        return line.unit_price
-    if not line.cost:
+    if not line.cost or not line.quantity or line.unit_price is None or hour.start_time is None:
         return None
-    was_unchanged = hour.start_time is not None and billable.unchanged_since <= hour.start_time
-    costs_the_same = len(since) == EQUAL_HOURS and len({one.cost for one in since}) == 1
+    if billable.kind in GPU_KINDS:
+        return line.unit_price if line.quantity <= billable.most_units else None
+    was_unchanged = (billable.changed_at or billable.first_seen_at) <= hour.start_time
+    costs_the_same = (
+        billable.changed_at is None and len(since) == EQUAL_HOURS and len({one.cost for one in since}) == 1
+    )
     return line.cost / billable.units if was_unchanged or costs_the_same else None

@@ -53,9 +53,13 @@ def test_reading_a_connection_takes_its_id_and_fills_everything(organize: Callab
     tasks.sync_connection(**json.loads(json.dumps({"connection_id": mirror.connection.pk})))
 
     runs = SyncRun.objects.values_list("resource", "outcome")
-    assert {resource for resource, _ in runs} >= {"projects", "hardware", "endpoints", "events", "traffic"} | {
-        group.run.value for group in GROUPS
-    }
+    assert {resource for resource, _ in runs} >= {
+        "projects",
+        "hardware",
+        "endpoints",
+        "events",
+        "traffic",
+    } | {group.run.value for group in GROUPS}
     assert {outcome for _, outcome in runs} == {"complete"}
 
 

@@ -38,7 +38,9 @@ def test_unchanged_resources_write_nothing(known: Mirror):
 
     again = [known.sync_group(name) for name in ALL]
 
-    assert {run.resource: (run.created, run.updated, run.absent) for run in again} == dict.fromkeys(ALL, (0, 0, 0))
+    assert {run.resource: (run.created, run.updated, run.absent) for run in again} == dict.fromkeys(
+        ALL, (0, 0, 0)
+    )
     assert sum(run.unchanged for run in again) == Resource.objects.count()
 
 

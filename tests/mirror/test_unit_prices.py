@@ -37,9 +37,11 @@ def hour(ago: int, *lines: dict[str, Any], length: timedelta = HOUR) -> payloads
     )
 
 
-def billable(units: int = 16, *, kind: str = "cluster", since_hours: float = 0) -> Billable:
+def billable(units: int = 16, *, kind: str = "cluster", seen_hours: float = 0, **fields: Any) -> Billable:
+    """Return something seen for the first time so many hours before the newest whole hour ended."""
     remote_id = {"cluster": "c-1", "volume": "vol-1"}[kind]
-    return Billable(kind, remote_id, f"{kind}/x", units, START - since_hours * HOUR)
+    first_seen_at = START - seen_hours * HOUR
+    return Billable(kind, remote_id, f"{kind}/x", units, units, **({"first_seen_at": first_seen_at} | fields))
 
 
 def price_of(windows: list[payloads.UsageWindow], one: Billable) -> int | None:
@@ -47,8 +49,15 @@ def price_of(windows: list[payloads.UsageWindow], one: Billable) -> int | None:
     return found.nano_usd_per_hour if found else None
 
 
-def test_a_quantity_of_as_many_unit_hours_as_units_gives_the_unit_price():
-    assert price_of([hour(1, line("16", "3.49", "55.84"))], billable()) == 3_490_000_000
+@pytest.mark.parametrize(
+    ("quantity", "expected"),
+    [("16", 3_490_000_000), ("4.5", 3_490_000_000), ("16.5", None), ("960", None), ("0", None)],
+    ids=["all the hour", "a part of it", "more than there are", "GPU-minutes", "nothing"],
+)
+def test_what_holds_gpus_is_billed_in_gpu_hours_and_the_unit_price_is_its_price(quantity, expected):
+    cost = str(Decimal(quantity) * Decimal("3.49"))
+
+    assert price_of([hour(1, line(quantity, "3.49", cost))], billable()) == expected
 
 
 def test_of_several_hours_the_newest_counts():
@@ -58,13 +67,11 @@ def test_of_several_hours_the_newest_counts():
 
 
 @pytest.mark.parametrize(
-    ("since_hours", "expected"),
+    ("seen_hours", "expected"),
     [(0, None), (0.5, None), (1, 4_000_000_000), (5, 4_000_000_000)],
 )
-def test_in_another_unit_the_cost_counts_only_where_the_units_were_the_same_all_the_hour(
-    since_hours, expected
-):
-    volume = billable(10, kind="volume", since_hours=since_hours)
+def test_storage_costs_what_an_hour_costs_in_which_its_size_was_the_same(seen_hours, expected):
+    volume = billable(10, kind="volume", seen_hours=seen_hours)
 
     windows = [hour(1, line("0.0137", "2920", "40", volume_id="vol-1"))]
 
@@ -77,6 +84,7 @@ def test_three_equal_hours_stand_for_a_history_that_is_not_known():
 
     assert price_of(windows, volume) == 4_000_000_000
     assert price_of(windows[:2], volume) is None
+    assert price_of(windows, billable(10, kind="volume", changed_at=START - HOUR / 2)) is None
     assert price_of([*windows[:2], hour(3, line("0.01", "1", "41", volume_id="vol-1"))], volume) is None
 
 
@@ -93,13 +101,12 @@ def test_three_equal_hours_stand_for_a_history_that_is_not_known():
     ids=["no bill", "no line", "another cluster", "two lines", "a day", "nothing billed"],
 )
 def test_what_does_not_tell_gives_no_price(windows):
-    assert price_of(windows, billable(since_hours=9)) is None
+    assert price_of(windows, billable(seen_hours=9)) is None
 
 
 @given(units=st.integers(1, 5_000), nano=st.integers(1, 50_000_000_000))
 def test_units_times_the_derived_price_is_the_billed_cost(units, nano):
     cost = Decimal(nano * units) / 1_000_000_000
+    volume = billable(units, kind="volume", seen_hours=9)
 
-    derived = price_of([hour(1, line("1", "1", str(cost)))], billable(units, since_hours=9))
-
-    assert derived == (1_000_000_000 if units == 1 else nano)
+    assert price_of([hour(1, line("0.5", "1", str(cost), volume_id="vol-1"))], volume) == nano
