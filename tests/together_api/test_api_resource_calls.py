@@ -172,6 +172,7 @@ def test_a_post_that_changes_nothing_has_no_unknown_outcome_and_no_second_try_on
         with pytest.raises(ApiError) as caught:
             call(client_for(provider))
         assert (len(provider.requests), caught.value.outcome_unknown) == (tries, False)
+        assert not caught.value.call.is_write
 
 
 def first_call(flow: Any) -> ApiCall:

@@ -11,7 +11,13 @@ from dashboard.together_api.client import AsyncTogetherClient, TogetherClient
 from dashboard.together_api.config import ApiConfig
 from dashboard.together_api.errors import ApiError, ConflictError, InvalidRequestError, is_absent
 from dashboard.together_api.pagination import Listing
-from dashboard.together_api.payloads import Cluster, ClusterStatus, UploadStatus, VolumeStatus
+from dashboard.together_api.payloads import (
+    Cluster,
+    ClusterStatus,
+    ContainerStatus,
+    UploadStatus,
+    VolumeStatus,
+)
 from simulator.testing import SimulatorProcess
 
 HOUR_SECONDS = 3_600
@@ -102,6 +108,31 @@ def test_the_credentials_of_a_cluster_never_arrive(simulator, client: TogetherCl
         assert "kube_config" not in cluster.raw
         assert b"kube" not in orjson.dumps(cluster.raw).lower().replace(b"kubernetes", b"")
         assert "kube_config" not in repr(cluster)
+
+
+def test_the_environment_of_a_container_arrives_without_its_values(simulator, client: TogetherClient):
+    sent = simulator.call("GET", "/v1/deployments")["data"]
+    values = [pair["value"] for one in sent for pair in one["environment_variables"] if "value" in pair]
+    assert values, "otherwise this proves nothing"
+
+    containers = client.list_containers()
+
+    names = {variable.name for one in containers.items for variable in one.environment_variables}
+    assert names == {pair["name"] for one in sent for pair in one["environment_variables"]}
+    text = repr(containers) + repr(client.get_container(containers.items[0].id))
+    assert not [value for value in values if repr(value) in text]
+
+
+def test_a_container_is_scaled(simulator, client: TogetherClient):
+    container = next(item for item in client.list_containers().items if item.status == ContainerStatus.READY)
+
+    scaled = client.patch_container(container.id, min_replicas=2, max_replicas=2)
+    simulator.advance(HOUR_SECONDS)
+
+    assert (scaled.min_replicas, scaled.max_replicas) == (2, 2)
+    assert client.get_container(container.id).ready_replicas == 2
+    with pytest.raises(InvalidRequestError):
+        client.patch_container(container.id, min_replicas=5, max_replicas=1)
 
 
 def test_the_address_of_an_upload_never_arrives(simulator, client: TogetherClient):
