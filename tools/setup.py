@@ -26,6 +26,7 @@ OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PIP_OPTIONS = ("--quiet", "--disable-pip-version-check", "--no-input", "--retries", "5", "--timeout", "60")
+QUIET_APT = {"DEBIAN_FRONTEND": "noninteractive"}
 ERROR_LINES = 15
 
 
@@ -215,42 +216,30 @@ def find_chromium() -> str | None:
     return None
 
 
-def has_playwright_chromium(python: Path) -> bool:
+def starts_playwright_chromium(python: Path) -> bool:
+    """Return whether Playwright's own Chromium is there and starts: a slim machine may lack its libraries."""
     program = (
-        "import os, sys; from playwright.sync_api import sync_playwright\n"
-        "with sync_playwright() as p: sys.exit(not os.path.exists(p.chromium.executable_path))"
+        "from playwright.sync_api import sync_playwright\n"
+        "with sync_playwright() as p: p.chromium.launch().close()"
     )
     return subprocess.run([str(python), "-c", program], capture_output=True, check=False).returncode == 0
 
 
 def install_chromium(python: Path) -> None:
-    """Provide a Chromium for the browser tests: the machine's, Debian's package (root), else Playwright's."""
-    if find_chromium() or has_playwright_chromium(python):
+    """Provide a Chromium for the browser tests: the machine's, Debian's package (root), else Playwright's.
+
+    Raises SetupError when none of them starts.
+    """
+    if find_chromium() or starts_playwright_chromium(python):
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    may_use_apt = os.geteuid() == 0 and shutil.which("apt-get") is not None
+    if may_use_apt:
         say("Installing Chromium (Debian's package)")
-        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        try:
-            run(
-                ["apt-get", "update", "-qq"],
-                problem="Debian's package lists cannot be read",
-                environment=quiet,
-            )
-            run(
-                [
-                    "apt-get",
-                    "install",
-                    "-y",
-                    "-qq",
-                    "--no-install-recommends",
-                    "chromium",
-                    "fonts-liberation",
-                ],
-                problem="Debian's Chromium cannot be installed",
-                environment=quiet,
-            )
-        except SetupError as error:
-            say(f"{error} Trying Playwright's own.")
+        # One source that is gone fails an update; the lists that are there may do.
+        run_apt("update", problem="Debian's package lists cannot be read anew")
+        # Ubuntu's package of the name brings a snap, which does not start without its daemon.
+        packages = ("--no-install-recommends", "chromium", "fonts-liberation")
+        run_apt("install", "-y", *packages, problem="Debian's Chromium cannot be installed")
         if find_chromium():
             return
     say("Installing Chromium (Playwright's own)")
@@ -258,6 +247,29 @@ def install_chromium(python: Path) -> None:
         [str(python), "-m", "playwright", "install", "chromium"],
         problem="The browser tests need Chromium and it cannot be installed; install chromium and try again",
     )
+    if starts_playwright_chromium(python):
+        return
+    if may_use_apt:
+        say("Installing the libraries that Chromium needs")
+        run(
+            [str(python), "-m", "playwright", "install-deps", "chromium"],
+            problem="The libraries that Chromium needs cannot be installed",
+            environment=QUIET_APT,
+        )
+        if starts_playwright_chromium(python):
+            return
+    raise SetupError(
+        "The browser tests need Chromium, and Playwright's does not start here; install chromium and try again."
+    )
+
+
+def run_apt(*arguments: str, problem: str) -> None:
+    """Run apt-get; a failure is said and not the end, because there is another way to a browser."""
+    try:
+        command = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", *arguments]
+        run(command, problem=problem, environment=QUIET_APT)
+    except SetupError as error:
+        say(f"{error} Going on without.")
 
 
 def fetch_contract_clients(python: Path) -> None:

@@ -159,12 +159,17 @@ def wait_for(url: str) -> None:
             time.sleep(0.1)
 
 
+def starts(path: str) -> bool:
+    """Return whether the program starts: Ubuntu has one of the name that only says where to get a snap."""
+    return subprocess.run([path, "--version"], capture_output=True, check=False).returncode == 0
+
+
 # Not for the session: Playwright keeps an event loop running in this thread, and every later test of the worker
 # that starts one of its own would fail.
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """The machine's Chromium, else Playwright's own; a missing one fails with what to do."""
-    system = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
+    system = next((path for name in CHROMIUM_NAMES if (path := shutil.which(name)) and starts(path)), None)
     with sync_playwright() as playwright:
         if system is None and not Path(playwright.chromium.executable_path).exists():
             pytest.fail("Chromium is missing: `make test` installs it, or `playwright install chromium`")
