@@ -207,7 +207,24 @@ def stop_early(course: Course, step: int, *, message: str) -> Course:
     return Course((*cut.statuses, *_plan_delivery(at_ms)), legs, (*cut.notes, note))
 
 
+def resume(course: Course, at_ms: int, *, total_steps: int, step_ms: int) -> Course:
+    """Let the job train from now on, with the steps that are done, and be delivered."""
+    cut = _cut(course, at_ms)
+    done = cut.steps_done(at_ms)
+    leg = Leg(at_ms, at_ms + (total_steps - done) * step_ms, done, total_steps)
+    statuses = (*cut.statuses, Step(at_ms, RUNNING), *_plan_delivery(leg.end_ms))
+    return replace(cut, statuses=statuses, legs=(*cut.legs, leg))
+
+
 def force(course: Course, at_ms: int, status: str) -> Course:
     """Put the job into a status now; it stays there."""
     cut = _cut(course, at_ms)
     return replace(cut, statuses=(*cut.statuses, Step(at_ms, status)))
+
+
+def finish(course: Course, at_ms: int, *, total_steps: int) -> Course:
+    """Let the job be completed now, with all its steps done."""
+    cut = _cut(course, at_ms)
+    start_ms = cut.legs[-1].start_ms if cut.legs else at_ms
+    legs = (*cut.legs[:-1], Leg(start_ms, at_ms, cut.legs[-1].first if cut.legs else 0, total_steps))
+    return replace(cut, statuses=(*cut.statuses, Step(at_ms, COMPLETED)), legs=legs)

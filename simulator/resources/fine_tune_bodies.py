@@ -47,7 +47,7 @@ def _state(job: FineTune, now_ms: int) -> dict[str, Any]:
         [job.tempo.to_world(present.at_ms)]
         + [job.tempo.to_world(note.at_ms) for note in job.course.notes if note.at_ms <= plan_ms]
     )
-    if present.status == courses.RUNNING and plan_ms > job.course.legs[0].start_ms:
+    if present.status == courses.RUNNING and job.course.steps_done(plan_ms):
         changed_ms = max(changed_ms, now_ms - now_ms % MINUTE_MS)
     body = {
         "id": job.fine_tune_id,

@@ -8,6 +8,7 @@ from simulator.resources import (
     fine_tune_offers,
     fine_tune_reading,
     fine_tunes,
+    jobs_admin,
 )
 
 ROUTES = [
@@ -18,4 +19,5 @@ ROUTES = [
     *fine_tunes.ROUTES,
     *batches.ROUTES,
     *evaluations.ROUTES,
+    *jobs_admin.ROUTES,
 ]
