@@ -6,8 +6,10 @@ so that two clicks cannot pass each other. A repeated request returns the open a
 Rights are the caller's to check.
 """
 
+from collections.abc import Callable, Sequence
+
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from dashboard.accounts.audit import Actor
@@ -20,8 +22,10 @@ from dashboard.lifecycle.errors import (
     UnderWayError,
 )
 from dashboard.lifecycle.models import ActionStep, StopAction
+from dashboard.lifecycle.wants import IN_ORDER
 from dashboard.lifecycle.wishes import (
-    ENDED_LEASE,
+    ENDED,
+    Asker,
     Requested,
     Wish,
     find_known,
@@ -39,9 +43,8 @@ State = StopAction.State
 Origin = StopAction.Origin
 
 _AT_REST = (status.STOPPED, status.FAILED)
-
-
-_AT_REST = (status.STOPPED, status.FAILED)
+# Acts that make a deployment run, or run otherwise: a stop or a deletion ends them.
+_RUNS_ON = (Kind.START, Kind.SCALE, Kind.CONFIGURE, Kind.DEPLOY)
 _FAILED_WORDS = [
     prefix + word
     for word, meaning in status.BY_STATE.items()
@@ -62,16 +65,17 @@ def request_stop(
 
     An open start or change of scale is superseded, sent or not.
     """
-    with serialize_requests(deployment.endpoint_id):
+    with serialize_requests("endpoint", deployment.endpoint_id):
         deployment = read_present(deployment)
         present = status.read_state(deployment.state)
-        wish = Wish(Kind.STOP, deployment.endpoint, deployment, idempotency_key, actor, origin, reason)
+        asker = Asker(actor, idempotency_key, origin, reason)
+        wish = Wish(Kind.STOP, asker, endpoint=deployment.endpoint, deployment=deployment)
         known = find_known(wish)
         if known:
             return known
         if present in _AT_REST:
             raise NotFittingError(f"{deployment.name} is {present.word.lower()} and bills nothing")
-        supersede_open(deployment, [Kind.START, Kind.SCALE], by="a stop", actor=actor)
+        supersede_open(open_acts(deployment), _RUNS_ON, by="a stop", actor=actor)
         return write_wish(wish)
 
 
@@ -117,34 +121,25 @@ def request_start(
 
     An open stop is superseded, sent or not. Raises InvalidBoundsError and what request_stop raises.
     """
-    _check_bounds(min_replicas, max_replicas)
-    with serialize_requests(deployment.endpoint_id):
-        deployment = read_present(deployment)
-        present = status.read_state(deployment.state)
-        wish = Wish(
-            Kind.START,
-            deployment.endpoint,
-            deployment,
-            idempotency_key,
-            actor,
-            origin,
-            reason,
-            min_replicas,
-            max_replicas,
-        )
-        known = find_known(wish)
-        if known:
-            return known
-        if present is status.FAILED:
+
+    def check(present: Deployment, found: status.Status) -> None:
+        if found is status.FAILED:
             raise NotFittingError(
-                f"{deployment.name} has failed, which is final at the provider: create a new deployment instead"
+                f"{present.name} has failed, which is final at the provider: create a new deployment instead"
             )
-        has_open_stop = open_acts(deployment).filter(kind=Kind.STOP).exists()
-        if present not in (status.STOPPED, status.STOPPING) and not has_open_stop:
-            raise NotFittingError(f"{deployment.name} is {present.word.lower()} already")
-        _refuse_beside_delete(deployment)
-        supersede_open(deployment, [Kind.STOP, Kind.START, Kind.SCALE], by="a start", actor=actor)
-        return write_wish(wish)
+        has_open_stop = open_acts(present).filter(kind=Kind.STOP).exists()
+        if found not in (status.STOPPED, status.STOPPING) and not has_open_stop:
+            raise NotFittingError(f"{present.name} is {found.word.lower()} already")
+
+    return _request_bounds(
+        Kind.START,
+        deployment,
+        bounds=(min_replicas, max_replicas),
+        asker=Asker(actor, idempotency_key, origin, reason),
+        check=check,
+        replaces=[Kind.STOP, Kind.START, Kind.SCALE],
+        by="a start",
+    )
 
 
 def request_scale(
@@ -158,56 +153,84 @@ def request_scale(
     reason: str = "",
 ) -> Requested:
     """Ask for other replica bounds of something that runs. Raises like request_start; a stop is asked for apart."""
-    _check_bounds(min_replicas, max_replicas)
-    with serialize_requests(deployment.endpoint_id):
+
+    def check(present: Deployment, found: status.Status) -> None:
+        if found in (*_AT_REST, status.STOPPING):
+            raise NotFittingError(f"{present.name} is {found.word.lower()}: only what runs can be scaled")
+        if (present.min_replicas, present.max_replicas) == (min_replicas, max_replicas):
+            raise NotFittingError(f"{present.name} has these bounds already", field="max_replicas")
+        if open_acts(present).filter(kind=Kind.STOP).exists():
+            raise UnderWayError(f"{present.name} is being stopped")
+
+    return _request_bounds(
+        Kind.SCALE,
+        deployment,
+        bounds=(min_replicas, max_replicas),
+        asker=Asker(actor, idempotency_key, origin, reason),
+        check=check,
+        replaces=[Kind.SCALE],
+        by="a change to other bounds",
+    )
+
+
+def _request_bounds(
+    kind: Kind,
+    deployment: Deployment,
+    *,
+    bounds: tuple[int, int],
+    asker: Asker,
+    check: Callable[[Deployment, status.Status], None],
+    replaces: Sequence[Kind],
+    by: str,
+) -> Requested:
+    """Write a start or scale that `check` does not refuse; acts of the kinds `replaces` end because of it."""
+    check_bounds(*bounds)
+    with serialize_requests("endpoint", deployment.endpoint_id):
         deployment = read_present(deployment)
-        present = status.read_state(deployment.state)
         wish = Wish(
-            Kind.SCALE,
-            deployment.endpoint,
-            deployment,
-            idempotency_key,
-            actor,
-            origin,
-            reason,
-            min_replicas,
-            max_replicas,
+            kind,
+            asker,
+            endpoint=deployment.endpoint,
+            deployment=deployment,
+            min_replicas=bounds[0],
+            max_replicas=bounds[1],
         )
         known = find_known(wish)
         if known:
             return known
-        if present in (*_AT_REST, status.STOPPING):
-            raise NotFittingError(
-                f"{deployment.name} is {present.word.lower()}: only what runs can be scaled"
-            )
-        if (deployment.min_replicas, deployment.max_replicas) == (min_replicas, max_replicas):
-            raise NotFittingError(f"{deployment.name} has these bounds already", field="max_replicas")
-        if open_acts(deployment).filter(kind=Kind.STOP).exists():
-            raise UnderWayError(f"{deployment.name} is being stopped")
-        _refuse_beside_delete(deployment)
-        supersede_open(deployment, [Kind.SCALE], by="a change to other bounds", actor=actor)
+        check(deployment, status.read_state(deployment.state))
+        refuse_beside_delete(deployment)
+        supersede_open(open_acts(deployment), replaces, by=by, actor=asker.actor)
         return write_wish(wish)
 
 
 def request_delete(
     target: Deployment | Endpoint,
     *,
+    in_order: bool = False,
     actor: Actor,
     idempotency_key: str,
     origin: Origin = Origin.PERSON,
     reason: str = "",
 ) -> Requested:
-    """Ask that a v2 deployment, or a whole endpoint of either generation, be deleted; it must be at rest.
+    """Ask that a v2 deployment, or a whole endpoint of either generation, be deleted.
 
-    The one deployment of a v1 endpoint is the endpoint. Raises GoneError, NotFittingError, UnderWayError and
-    KeyReusedError.
+    `in_order` = it may run: it is stopped first, and each step waits for the one before to be read back (stopped, out
+    of the traffic split, deployments gone, endpoint gone). Otherwise it must be at rest. The one deployment of a v1
+    endpoint is the endpoint. Raises GoneError, NotFittingError, UnderWayError and KeyReusedError.
     """
     endpoint_id = target.endpoint_id if isinstance(target, Deployment) else target.pk
-    with serialize_requests(endpoint_id):
+    with serialize_requests("endpoint", endpoint_id):
         endpoint = Endpoint.objects.select_related("project", "connection").get(pk=endpoint_id)
         is_whole = isinstance(target, Endpoint) or endpoint.generation == "v1"
         deployment = read_present(target) if isinstance(target, Deployment) and not is_whole else None
-        wish = Wish(Kind.DELETE, endpoint, deployment, idempotency_key, actor, origin, reason)
+        wish = Wish(
+            Kind.DELETE,
+            Asker(actor, idempotency_key, origin, reason),
+            endpoint=endpoint,
+            deployment=deployment,
+            arguments={IN_ORDER: True} if in_order else {},
+        )
         known = find_known(wish)
         if known:
             return known
@@ -215,10 +238,18 @@ def request_delete(
             raise GoneError(f"{endpoint.display_name} is gone already")
         concerned = [deployment] if deployment else _find_present(endpoint)
         running = [one.name for one in concerned if status.read_state(one.state) not in _AT_REST]
-        if running:
+        if running and not in_order:
             raise NotFittingError(f"{', '.join(running)} must be stopped first")
+        if _open_deletes(endpoint, deployment).exists():
+            raise UnderWayError(f"{endpoint.display_name} is being deleted")
         # An open stop does not exclude it: what failed while stopping is ended by its deletion.
-        if open_acts(*concerned).filter(kind__in=[Kind.START, Kind.SCALE]).exists():
+        starting = open_acts(*concerned)
+        if deployment is None:
+            starting |= StopAction.objects.filter(endpoint=endpoint, state__in=StopAction.OPEN_STATES)
+        starting = starting.filter(kind__in=_RUNS_ON)
+        if in_order:
+            supersede_open(starting, _RUNS_ON, by="a deletion", actor=actor)
+        elif starting.exists():
             raise UnderWayError("A start or change of scale is under way here; wait for its end")
         return write_wish(wish)
 
@@ -232,9 +263,9 @@ def cancel_action(action: StopAction, *, actor: Actor) -> StopAction:
     may_end = Q(state=State.REQUESTED) | Q(kind=Kind.STOP, state=State.SENT, seen_state__in=_FAILED_WORDS)
     with transaction.atomic():
         hit = StopAction.objects.filter(may_end, pk=action.pk).update(
-            state=State.CANCELLED, finished_at=Now(), outcome=f"Cancelled by {actor.label}", **ENDED_LEASE
+            state=State.CANCELLED, finished_at=Now(), outcome=f"Cancelled by {actor.label}", **ENDED
         )
-        action = StopAction.objects.select_related("endpoint").get(pk=action.pk)
+        action = _read_again(action)
         if not hit:
             if action.is_open:
                 raise TooLateError("It was sent to the provider already; ask for the opposite instead")
@@ -257,12 +288,18 @@ def send_again(action: StopAction, *, actor: Actor) -> StopAction:
             last_sent_at=None,
             failures=0,
         )
-        action = StopAction.objects.select_related("endpoint").get(pk=action.pk)
+        action = _read_again(action)
         if not hit:
             raise TooLateError(f"It has ended already: {action.get_state_display().lower()}")
         note = f"Sent again by {actor.label}"
         record_change(action, ActionStep.What.REQUESTED, actor=actor, event="sent_again", note=note)
     return action
+
+
+def _read_again(action: StopAction) -> StopAction:
+    return StopAction.objects.select_related("endpoint", "deployment", "resource", "project").get(
+        pk=action.pk
+    )
 
 
 def _find_present(endpoint: Endpoint) -> list[Deployment]:
@@ -273,7 +310,8 @@ def _find_present(endpoint: Endpoint) -> list[Deployment]:
     )
 
 
-def _check_bounds(min_replicas: int, max_replicas: int) -> None:
+def check_bounds(min_replicas: int, max_replicas: int) -> None:
+    """Raise InvalidBoundsError for bounds that no running deployment can have."""
     if min_replicas < 1:
         raise InvalidBoundsError(
             "At least one replica is needed; to have none, stop it", field="min_replicas"
@@ -282,11 +320,13 @@ def _check_bounds(min_replicas: int, max_replicas: int) -> None:
         raise InvalidBoundsError("The upper bound lies below the lower one", field="max_replicas")
 
 
-def _refuse_beside_delete(deployment: Deployment) -> None:
-    whole = Q(deployment=None, endpoint=deployment.endpoint_id)
-    if (
-        StopAction.objects.filter(whole | Q(deployment=deployment))
-        .filter(kind=Kind.DELETE, state__in=StopAction.OPEN_STATES)
-        .exists()
-    ):
+def refuse_beside_delete(deployment: Deployment) -> None:
+    """Raise UnderWayError while the deployment or its endpoint is being deleted."""
+    if _open_deletes(deployment.endpoint, deployment).exists():
         raise UnderWayError(f"{deployment.name} is being deleted")
+
+
+def _open_deletes(endpoint: Endpoint, deployment: Deployment | None) -> "QuerySet[StopAction]":
+    """Return the open deletes of the endpoint as a whole and of this deployment; None = of any of its deployments."""
+    deletes = StopAction.objects.filter(endpoint=endpoint, kind=Kind.DELETE, state__in=StopAction.OPEN_STATES)
+    return deletes if deployment is None else deletes.filter(Q(deployment=None) | Q(deployment=deployment))

@@ -14,13 +14,19 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from dashboard.core import live
 from dashboard.lifecycle.models import ActionStep, StopAction
+from dashboard.lifecycle.notify import announce_act
 
 logger = logging.getLogger(__name__)
 
 # Seconds. Above the worst HTTP time of one pass (provider.py: three calls of 10 s), far below what a stop may wait.
 LEASE_SECONDS = 40
+
+# What a pass needs of what the act is about.
+LOADED = (
+    "endpoint__connection", "endpoint__project", "deployment__endpoint", "deployment__connection",
+    "resource__connection", "resource__project", "project__connection",
+)  # fmt: skip
 
 _CLAIM = """
 WITH candidate AS (
@@ -64,9 +70,7 @@ def claim_next(owner: str) -> Claim | None:
         if row is None:
             return None
         action_id, generation, now, was_taken_over, former_owner = row
-        action = StopAction.objects.select_related(
-            "endpoint__connection", "endpoint__project", "deployment__endpoint", "deployment__connection"
-        ).get(pk=action_id)
+        action = StopAction.objects.select_related(*LOADED).get(pk=action_id)
     return Claim(
         action=action,
         generation=generation,
@@ -95,7 +99,7 @@ def write(claim: Claim, columns: dict[str, Any], *, steps: Sequence[ActionStep] 
             return False
         if steps:
             ActionStep.objects.bulk_create(steps)
-            live.announce(["actions", "endpoints"], ids=[claim.action.endpoint_id])
+            announce_act(claim.action)
     return True
 
 

@@ -24,6 +24,10 @@ class InvalidBoundsError(ActionError):
     """The replica bounds make no sense."""
 
 
+class InvalidValueError(ActionError):
+    """A value makes no sense, or the provider would certainly refuse it."""
+
+
 class UnderWayError(ActionError):
     """Another act on the same target is open and excludes this one."""
 

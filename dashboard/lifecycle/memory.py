@@ -1,9 +1,9 @@
-"""The open stops, kept in memory with all that stopping needs, so that they happen while PostgreSQL is away.
+"""The open stops of deployments and endpoints, kept in memory with all that stopping needs.
 
-Refreshed about every second. Nobody can take a stop back while the database is down, so the copy is right; what
-was taken back in the second before is the limit, confessed. A process that starts while PostgreSQL is down knows
-nothing and can do nothing. Nothing is ever ended here: that takes a row, and the next pass with a database reads
-the state again.
+So that they happen while PostgreSQL is away. Refreshed about every second. Nobody can take a stop back while the
+database is down, so the copy is right; what was taken back in the second before is the limit, confessed. A process
+that starts while PostgreSQL is down knows nothing and can do nothing. Nothing is ever ended here: that takes a row,
+and the next pass with a database reads the state again.
 """
 
 import logging
@@ -20,7 +20,7 @@ from dashboard.lifecycle import provider
 from dashboard.lifecycle.journal import Entry, Journal
 from dashboard.lifecycle.models import ActionStep, StopAction
 from dashboard.lifecycle.orders import DOWN_STATES, read_columns
-from dashboard.lifecycle.provider import Courier, Look, Target
+from dashboard.lifecycle.provider import Courier, Look
 from dashboard.lifecycle.verdicts import (
     Done,
     Escalate,
@@ -55,7 +55,6 @@ class Armed:
 
     action_id: int
     order: Order
-    target: Target
     courier: Courier
 
 
@@ -95,7 +94,9 @@ class Memory:
             cursor.execute("SELECT now()")
             now = cursor.fetchone()[0]
         rows = (
-            StopAction.objects.filter(kind=StopAction.Kind.STOP, state__in=StopAction.OPEN_STATES)
+            StopAction.objects.filter(
+                kind=StopAction.Kind.STOP, state__in=StopAction.OPEN_STATES, endpoint__isnull=False
+            )
             .select_related("endpoint__connection", "endpoint__project", "deployment")
             .only(*_NEEDED)
             .annotate(stopped_since_at=Subquery(_FIRST_DOWN))
@@ -104,12 +105,12 @@ class Memory:
         armed = []
         for row in rows:
             try:
-                courier = provider.open_courier(row.endpoint.connection)
+                courier = provider.open_courier(row)
             except CryptoError as error:
-                logger.error("the key of %s cannot be opened: %s", row.endpoint.connection, error)
+                logger.error("the key of %s cannot be opened: %s", row.connection, error)
                 continue
             order = read_columns(row, stopped_since_at=row.stopped_since_at)
-            armed.append(Armed(row.pk, order, Target.of(row), courier))
+            armed.append(Armed(row.pk, order, courier))
         self._armed, self._read_at, self._read_monotonic = tuple(armed), now, time.monotonic()
         self._progress = {}
 
@@ -134,7 +135,7 @@ class Memory:
 
     def _advance(self, one: Armed) -> None:
         progress = self._progress.setdefault(one.action_id, _Progress(one.order, self._read_clock()))
-        look = one.courier.look(one.target)
+        look = one.courier.look(progress.order)
         now = self._read_clock()
         order = progress.order
         if isinstance(look.sight, Unread):
@@ -169,7 +170,7 @@ class Memory:
         )
         self._write(one, What.SENT, note=step.reason)
         try:
-            one.courier.send(step.act, one.target, order=progress.order, look=look, guarded=step.guarded)
+            one.courier.send(step, order=progress.order, look=look)
         except ApiError as error:
             failure = provider.describe_failure(error)
             failures = before.failures + 1
@@ -222,7 +223,7 @@ _NEEDED = (
     "kind", "requested_at", "due_at", "min_replicas", "max_replicas", "sent_at", "last_sent_at", "answered_at",
     "send_count", "state_when_sent", "effect_seen_at", "absent_seen_at", "failures", "deployment__remote_id",
     "endpoint__generation", "endpoint__remote_id", "endpoint__project__remote_id",
-    "endpoint__connection__name", "endpoint__connection__key_ciphertext",
+    "resource", "arguments", "made", "endpoint__connection__name", "endpoint__connection__key_ciphertext",
 )  # fmt: skip
 
 _FIRST_DOWN = (

@@ -6,8 +6,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from dashboard.accounts.models import User
-from dashboard.mirror.models import Deployment, Endpoint, Project, Resource
+from dashboard.accounts.models import Connection, User
+from dashboard.mirror.models import Deployment, Endpoint, Project, Resource, ResourceKind
 
 
 class StopAction(models.Model):
@@ -15,9 +15,9 @@ class StopAction(models.Model):
 
     Named after the act the product exists for; `kind` covers everything that writes to the provider, so that a click,
     a policy, a budget and an API call share one path, one claim and one receipt (docs/adr/0003). What it is about:
-    `deployment` (with its endpoint), `endpoint` as a whole, `resource`, or, for what does not exist yet, `project`. Written by
-    lifecycle/actions.py (the wish), claims.py (the claim) and steps.py (what was done and seen). A row is done only
-    when the provider's state was read back.
+    `deployment` (with its endpoint), `endpoint` as a whole, `resource`, or, for what does not exist yet, `project`
+    alone. Written by lifecycle/wishes.py (the wish) and claims.py (what was done and seen). A row is done only when
+    the provider's state was read back.
 
     requested -> sent -> observed, or cancelled (before it was sent), refused (the provider said a final no; for
     a stop never final: it is retried and escalated), superseded (the world was changed by someone else).
@@ -57,6 +57,7 @@ class StopAction(models.Model):
     # A deploy gets its endpoint, a create its resource, once the mirror knows what it made.
     endpoint = models.ForeignKey(Endpoint, null=True, on_delete=models.PROTECT, related_name="actions")
     resource = models.ForeignKey(Resource, null=True, on_delete=models.PROTECT, related_name="actions")
+    # Always set by lifecycle/wishes.py; nullable for rows that an older version writes beside a newer one.
     project = models.ForeignKey(Project, null=True, on_delete=models.PROTECT, related_name="actions")
     target_name = models.TextField(
         blank=True, help_text="what people call it; also of what does not exist yet"
@@ -72,11 +73,12 @@ class StopAction(models.Model):
     reason = models.TextField(blank=True)
     min_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
     max_replicas = models.PositiveIntegerField(null=True, help_text="start and scale only")
-    # What is wanted beyond replica bounds, in the provider's words (lifecycle/wants.py says which, per kind).
+    # What is wanted beyond replica bounds, in the provider's words (lifecycle/wants.py: which, per kind).
     arguments = models.JSONField(default=dict)
     # Tokens and presigned addresses, encrypted (accounts/crypto.py); emptied when the act ends.
     sealed_arguments = models.TextField(blank=True)
-    # Remote ids of what this act made so far: written as soon as they are known, so that nothing is made twice.
+    # verdicts.Memo: what was sent (written before the call) and the remote ids of what was made, so that nothing is
+    # made twice.
     made = models.JSONField(default=dict)
     # Nano-dollars per hour when it was asked for: what a stop saves, what a start costs per `min_replicas`.
     burn_low_at_request = models.BigIntegerField(null=True)
@@ -172,6 +174,36 @@ class StopAction(models.Model):
         """True until it was observed or has ended otherwise."""
         return self.state in self.OPEN_STATES
 
+    @property
+    def connection(self) -> Connection:
+        """The connection whose key carries the act. No query when what it is about is loaded with it."""
+        return self.about.connection
+
+    @property
+    def area(self) -> str:
+        """What kind of thing it is about, as audit rows name it: ``endpoint``, ``cluster``, ``volume``."""
+        if self.resource is not None:
+            return self.resource.kind
+        made = {self.Kind.CREATE: ResourceKind.VOLUME, self.Kind.UPLOAD: ResourceKind.MODEL}
+        return made.get(self.Kind(self.kind), "endpoint")
+
+    @property
+    def about(self) -> Endpoint | Resource | Project:
+        """The row it is about; the project while what it makes does not exist yet."""
+        about = self.endpoint or self.resource or self.project
+        assert about is not None  # noqa: S101 - action_has_target
+        return about
+
+    @property
+    def title(self) -> str:
+        """What people call the thing, the deployment included where that says more."""
+        if self.endpoint is None:
+            return self.resource.name if self.resource is not None else self.target_name
+        name = self.endpoint.display_name
+        if self.deployment is None or self.deployment.name in ("", name, self.endpoint.name):
+            return name
+        return f"{name}, {self.deployment.name}"
+
 
 class ActionStep(models.Model):
     """One line of a receipt: what was sent or seen, when. Append-only."""
@@ -204,3 +236,42 @@ class ActionStep(models.Model):
             # Reader: the receipt.
             models.Index(fields=["action", "id"], name="action_step_in_order"),
         ]
+
+
+class PriceEstimate(models.Model):
+    """A question to the provider that changes nothing: what would this fine-tune cost (docs/adr/0008).
+
+    No act and no receipt: the answer is read once by the page that asked. Sole writer: lifecycle/estimates.py.
+    """
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Asking"
+        ANSWERED = "answered", "Answered"
+        FAILED = "failed", "No answer"
+
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="+")
+    requested_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    requested_at = models.DateTimeField(db_default=Now())
+    arguments = models.JSONField(help_text="the body that is asked with, in the provider's words")
+
+    state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
+    attempts = models.PositiveIntegerField(default=0)
+    answered_at = models.DateTimeField(null=True)
+    nano_usd = models.BigIntegerField(null=True, help_text="None: not answered, or the provider cannot tell")
+    limit_nano_usd = models.BigIntegerField(null=True, help_text="what the account may spend on it")
+    is_allowed = models.BooleanField(null=True)
+    train_tokens = models.BigIntegerField(null=True)
+    eval_tokens = models.BigIntegerField(null=True)
+    reason = models.TextField(
+        blank=True, help_text="the provider's word why it cannot tell, or what went wrong"
+    )
+
+    class Meta:
+        indexes = [
+            # Reader: the sweep of what no worker has answered (lifecycle/estimates.py).
+            models.Index(fields=["requested_at"], name="estimate_pending", condition=Q(state="pending")),
+        ]
+
+    def __str__(self) -> str:
+        return f"estimate {self.pk}"

@@ -5,7 +5,8 @@ from typing import Any
 
 from dashboard.core import status
 from dashboard.lifecycle.models import StopAction
-from dashboard.lifecycle.verdicts import Kind, Order
+from dashboard.lifecycle.verdicts import Kind, Memo, Order
+from dashboard.lifecycle.wants import IN_ORDER
 from dashboard.mirror.models import StateChange
 
 # Words of both generations that mean "is down or on its way there", as StateChange stores them.
@@ -19,6 +20,8 @@ _OPPOSITE = {
     StopAction.Kind.STOP: StopAction.Kind.START,
     StopAction.Kind.START: StopAction.Kind.STOP,
     StopAction.Kind.SCALE: StopAction.Kind.STOP,
+    StopAction.Kind.CONFIGURE: StopAction.Kind.STOP,
+    StopAction.Kind.DEPLOY: StopAction.Kind.STOP,
 }
 
 
@@ -35,13 +38,17 @@ def read_columns(
     """Return the order from the row alone. No query."""
     return Order(
         kind=Kind(action.kind),
-        generation=action.endpoint.generation,
+        generation=action.endpoint.generation if action.endpoint else "",
         requested_at=action.requested_at,
         due_at=action.due_at,
         seed=action.pk,
         min_replicas=action.min_replicas,
         max_replicas=action.max_replicas,
         is_whole_endpoint=action.deployment_id is None,
+        is_in_order=bool(action.arguments.get(IN_ORDER)),
+        resource_kind=action.resource.kind if action.resource else "",
+        arguments=action.arguments,
+        memo=Memo.read(action.made),
         sent_at=action.sent_at,
         last_sent_at=action.last_sent_at,
         answered_at=action.answered_at,
@@ -57,7 +64,11 @@ def read_columns(
 
 def memory_columns(order: Order) -> dict[str, Any]:
     """Return the columns that a read may have changed (verdicts.note_sight)."""
-    return {"effect_seen_at": order.effect_seen_at, "absent_seen_at": order.absent_seen_at}
+    return {
+        "effect_seen_at": order.effect_seen_at,
+        "absent_seen_at": order.absent_seen_at,
+        "made": order.memo.write(),
+    }
 
 
 def _find_opposed(action: StopAction) -> datetime | None:

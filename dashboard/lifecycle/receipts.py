@@ -1,16 +1,17 @@
 """Read acts for people: the receipt of one, what is open on a list of endpoints, what is overdue."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from dashboard.core import status
+from dashboard.lifecycle import wants
 from dashboard.lifecycle.models import ActionStep, StopAction
 from dashboard.lifecycle.orders import read_columns
-from dashboard.lifecycle.verdicts import Concern, measure_concern
+from dashboard.lifecycle.verdicts import Concern, Memo, measure_concern
 from dashboard.lifecycle.verdicts.limits import LATE_AFTER
 
 
@@ -33,8 +34,10 @@ class Receipt:
     """One act from the wish to the proof. Burn in nano-dollars per hour, None = price unknown.
 
     `lasted` runs from the request to the end, or to now while open. `confirmed_at` is set only when the provider's
-    state was read back. `may_be_closed` says that actions.cancel_action would end it. `notes` are sentences on what
-    did not go as it should; empty when all went well.
+    state was read back. `may_be_closed` says that actions.cancel_action would end it, `may_be_undone` that
+    deploys.request_undo would delete what it made. `wanted` and `made` are (label, value) pairs; `endpoint_id` and
+    `resource_id` are None while what it makes is not mirrored. `notes` are sentences on what did not go as it should;
+    empty when all went well.
     """
 
     number: str
@@ -43,9 +46,15 @@ class Receipt:
     kind_label: str
     state: str
     state_label: str
-    endpoint_id: int
+    title: str
+    project_id: int | None
+    endpoint_id: int | None
     endpoint_name: str
     deployment_name: str
+    resource_id: int | None
+    resource_kind: str
+    wanted: tuple[tuple[str, str], ...]
+    made: tuple[tuple[str, str], ...]
     origin: str
     origin_label: str
     requested_by_label: str
@@ -64,6 +73,7 @@ class Receipt:
     send_count: int
     is_open: bool
     may_be_closed: bool
+    may_be_undone: bool
     concern: Concern
     lines: tuple[ReceiptLine, ...]
     notes: tuple[str, ...]
@@ -71,14 +81,21 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class OpenAct:
-    """An act under way, for a row of a list: enough for "stopping, sent 14:05:03, waiting for STOPPED, 12 s"."""
+    """An act under way, for a row of a list: enough for "stopping, sent 14:05:03, waiting for STOPPED, 12 s".
+
+    `endpoint_id` and `resource_id` None: it makes what is not mirrored yet; `title` names it.
+    """
 
     public_id: uuid.UUID
     number: str
     kind: str
+    kind_label: str
+    title: str
+    target_name: str
     state: str
-    endpoint_id: int
+    endpoint_id: int | None
     deployment_id: int | None
+    resource_id: int | None
     requested_at: datetime
     sent_at: datetime | None
     seen_state: str
@@ -88,11 +105,15 @@ class OpenAct:
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
-    """A stop that is not confirmed in time: what still burns (nano-dollars per hour, None = unknown), and why."""
+    """A stop that is not confirmed in time: what still burns (nano-dollars per hour, None = unknown), and why.
+
+    `endpoint_name` is the resource's name when it is no endpoint (`resource_id` set).
+    """
 
     public_id: uuid.UUID
     number: str
-    endpoint_id: int
+    endpoint_id: int | None
+    resource_id: int | None
     endpoint_name: str
     deployment_name: str
     due_at: datetime
@@ -107,11 +128,11 @@ class Overdue:
 def read_receipt(public_id: uuid.UUID, *, now: datetime, visible: Q | None = None) -> Receipt:
     """Return the receipt of an act. Raises StopAction.DoesNotExist, also outside `visible`. Two queries.
 
-    `visible` is a condition on StopAction, e.g. ``visibility.project_filter(user, path="endpoint__project__")``.
+    `visible` is a condition on StopAction, e.g. ``visibility.project_filter(user, path="project__")``.
     """
     action = (
         StopAction.objects.filter(visible or Q())
-        .select_related("endpoint", "deployment")
+        .select_related("endpoint", "deployment", "resource")
         .get(public_id=public_id)
     )
     return assemble_receipt(action, steps=list(action.steps.order_by("at", "id")), now=now)
@@ -127,9 +148,17 @@ def assemble_receipt(action: StopAction, *, steps: Sequence[ActionStep], now: da
         kind_label=action.get_kind_display(),
         state=action.state,
         state_label=action.get_state_display(),
+        title=action.title,
+        project_id=action.project_id,
         endpoint_id=action.endpoint_id,
-        endpoint_name=action.endpoint.display_name,
+        endpoint_name=action.endpoint.display_name if action.endpoint else "",
         deployment_name=action.deployment.name if action.deployment else "",
+        resource_id=action.resource_id,
+        resource_kind=action.resource.kind if action.resource else "",
+        wanted=wants.describe(action.kind, action.arguments),
+        made=tuple(
+            (label.capitalize(), remote_id) for label, remote_id in Memo.read(action.made).ids.items()
+        ),
         origin=action.origin,
         origin_label=action.get_origin_display(),
         requested_by_label=action.requested_by_label,
@@ -148,6 +177,7 @@ def assemble_receipt(action: StopAction, *, steps: Sequence[ActionStep], now: da
         send_count=action.send_count,
         is_open=action.is_open,
         may_be_closed=_may_be_closed(action),
+        may_be_undone=_may_be_undone(action),
         concern=concern,
         lines=tuple(_lay_out(steps)),
         notes=tuple(_note_troubles(action, concern)),
@@ -163,35 +193,74 @@ def _may_be_closed(action: StopAction) -> bool:
     return is_sent_stop and has_failed
 
 
+def _may_be_undone(action: StopAction) -> bool:
+    """Tell whether a deploy has made something that a deletion in order would take away again."""
+    is_deploy = action.kind == StopAction.Kind.DEPLOY and action.endpoint_id is not None
+    return is_deploy and action.sent_at is not None and action.is_open
+
+
 def open_actions(endpoint_ids: Iterable[int], *, now: datetime) -> dict[int, list[OpenAct]]:
     """Return the open acts of these endpoints by endpoint id, oldest first; endpoints without any are left out.
 
     One query.
     """
-    rows = (
-        StopAction.objects.filter(endpoint_id__in=list(endpoint_ids), state__in=StopAction.OPEN_STATES)
-        .select_related("endpoint")
-        .defer("endpoint__payload")
+    rows = _find_open(Q(endpoint_id__in=list(endpoint_ids)))
+    return _group(rows, by=lambda row: row.endpoint_id, now=now)
+
+
+def open_actions_of_resources(resource_ids: Iterable[int], *, now: datetime) -> dict[int, list[OpenAct]]:
+    """Return the open acts of these resources by resource id, oldest first. One query."""
+    rows = _find_open(Q(resource_id__in=list(resource_ids)))
+    return _group(rows, by=lambda row: row.resource_id, now=now)
+
+
+def open_actions_of_projects(visible: Q, *, now: datetime) -> list[OpenAct]:
+    """Return the open acts on what has no row yet (deploys, creates, uploads), oldest first. One query.
+
+    `visible` is a condition on StopAction.
+    """
+    rows = _find_open(visible & Q(endpoint=None, resource=None))
+    return [_describe_open(row, now=now) for row in rows]
+
+
+def _find_open(condition: Q) -> QuerySet[StopAction]:
+    return (
+        StopAction.objects.filter(condition, state__in=StopAction.OPEN_STATES)
+        .select_related("endpoint", "deployment", "resource")
+        .defer("endpoint__payload", "deployment__payload", "resource__payload")
         .order_by("requested_at", "pk")
     )
-    by_endpoint: dict[int, list[OpenAct]] = {}
+
+
+def _group(
+    rows: Iterable[StopAction], *, by: Callable[[StopAction], int | None], now: datetime
+) -> dict[int, list[OpenAct]]:
+    grouped: dict[int, list[OpenAct]] = {}
     for row in rows:
-        by_endpoint.setdefault(row.endpoint_id, []).append(
-            OpenAct(
-                public_id=row.public_id,
-                number=row.number,
-                kind=row.kind,
-                state=row.state,
-                endpoint_id=row.endpoint_id,
-                deployment_id=row.deployment_id,
-                requested_at=row.requested_at,
-                sent_at=row.sent_at,
-                seen_state=status.shorten_state(row.seen_state),
-                last_error=row.last_error,
-                concern=measure_concern(read_columns(row), now=now),
-            )
-        )
-    return by_endpoint
+        key = by(row)
+        if key is not None:
+            grouped.setdefault(key, []).append(_describe_open(row, now=now))
+    return grouped
+
+
+def _describe_open(row: StopAction, *, now: datetime) -> OpenAct:
+    return OpenAct(
+        public_id=row.public_id,
+        number=row.number,
+        kind=row.kind,
+        kind_label=row.get_kind_display(),
+        title=row.title,
+        target_name=row.target_name,
+        state=row.state,
+        endpoint_id=row.endpoint_id,
+        deployment_id=row.deployment_id,
+        resource_id=row.resource_id,
+        requested_at=row.requested_at,
+        sent_at=row.sent_at,
+        seen_state=status.shorten_state(row.seen_state),
+        last_error=row.last_error,
+        concern=measure_concern(read_columns(row), now=now),
+    )
 
 
 def overdue(*, now: datetime, visible: Q | None = None) -> list[Overdue]:
@@ -199,16 +268,15 @@ def overdue(*, now: datetime, visible: Q | None = None) -> list[Overdue]:
     rows = (
         StopAction.objects.filter(visible or Q(), kind=StopAction.Kind.STOP, state__in=StopAction.OPEN_STATES)
         .filter(Q(due_at__lte=now - LATE_AFTER) | Q(escalated_at__isnull=False))
-        .select_related("endpoint", "deployment")
-        .defer("endpoint__payload", "deployment__payload")
+        .select_related("endpoint", "deployment", "resource")
+        .defer("endpoint__payload", "deployment__payload", "resource__payload")
     )
     found = [_describe_overdue(row, now=now) for row in rows]
     return sorted(found, key=lambda one: (-(one.burn_high or 0), one.due_at))
 
 
 def _describe_overdue(row: StopAction, *, now: datetime) -> Overdue:
-    low: int | None = row.endpoint.burn_low
-    high: int | None = row.endpoint.burn_high
+    low, high = _read_burn(row)
     if row.deployment is not None:
         price = row.deployment.nano_usd_per_hour
         low = None if price is None else row.deployment.billable_low * price
@@ -218,7 +286,8 @@ def _describe_overdue(row: StopAction, *, now: datetime) -> Overdue:
         public_id=row.public_id,
         number=row.number,
         endpoint_id=row.endpoint_id,
-        endpoint_name=row.endpoint.display_name,
+        resource_id=row.resource_id,
+        endpoint_name=row.endpoint.display_name if row.endpoint else row.title,
         deployment_name=row.deployment.name if row.deployment else "",
         due_at=row.due_at,
         is_sent=row.sent_at is not None,
@@ -228,6 +297,14 @@ def _describe_overdue(row: StopAction, *, now: datetime) -> Overdue:
         last_error=row.last_error,
         concern=Concern.ESCALATED if row.escalated_at else concern,
     )
+
+
+def _read_burn(row: StopAction) -> tuple[int | None, int | None]:
+    if row.endpoint is not None:
+        return row.endpoint.burn_low, row.endpoint.burn_high
+    if row.resource is None or row.resource.unpriced_units:
+        return None, None
+    return row.resource.burn, row.resource.burn
 
 
 def _lay_out(steps: Sequence[ActionStep]) -> Iterable[ReceiptLine]:

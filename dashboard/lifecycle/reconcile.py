@@ -20,7 +20,7 @@ from dashboard.lifecycle import claims, crashes, provider, reflection
 from dashboard.lifecycle.claims import Claim
 from dashboard.lifecycle.models import ActionStep, StopAction
 from dashboard.lifecycle.orders import build_order, memory_columns
-from dashboard.lifecycle.provider import Courier, Look, Target
+from dashboard.lifecycle.provider import Courier, Look
 from dashboard.lifecycle.verdicts import (
     Act,
     Concern,
@@ -28,6 +28,7 @@ from dashboard.lifecycle.verdicts import (
     Escalate,
     Failure,
     Gone,
+    Kind,
     Order,
     Refused,
     RetryAt,
@@ -42,6 +43,7 @@ from dashboard.lifecycle.verdicts import (
     measure_concern,
     note_sight,
 )
+from dashboard.lifecycle.wishes import record_audit
 from dashboard.together_api.errors import ApiError, ErrorKind
 
 logger = logging.getLogger(__name__)
@@ -78,18 +80,17 @@ def _advance(claim: Claim) -> None:
     action = claim.action
     order = build_order(action)
     try:
-        courier = provider.open_courier(action.endpoint.connection)
+        courier = provider.open_courier(action)
     except CryptoError as error:
-        failure = Failure(kind=ErrorKind.DENIED, sentence=f"The stored key cannot be opened: {error}.")
+        failure = Failure(kind=ErrorKind.DENIED, sentence=f"What is stored sealed cannot be opened: {error}.")
         _settle(claim, order, Look(sight=Unread(failure)))
         return
-    target = Target.of(action)
     fetched_at = claim.read_clock()
-    look = courier.look(target, with_traffic=action.kind == StopAction.Kind.DELETE)
-    _reflect(action, look, fetched_at=fetched_at)
+    look = courier.look(order)
+    _reflect(claim, look, fetched_at=fetched_at, answered_at=claim.read_clock())
     step = _settle(claim, order, look)
     if isinstance(step, Send):
-        _send(claim, order, look, step, courier=courier, target=target)
+        _send(claim, order, look, step, courier=courier)
 
 
 def _settle(claim: Claim, order: Order, look: Look) -> Step:
@@ -107,19 +108,21 @@ def _settle(claim: Claim, order: Order, look: Look) -> Step:
     return step
 
 
-def _send(claim: Claim, order: Order, look: Look, step: Send, *, courier: Courier, target: Target) -> None:
+def _send(claim: Claim, order: Order, look: Look, step: Send, *, courier: Courier) -> None:
     """Write that it is being sent, send it, write how that went."""
     action, now = claim.action, claim.read_clock()
     order = note_sight(order, look.sight, now=now)
     columns, steps = _describe_sight(claim, order, look, now=now)
-    before = {"last_sent_at": order.last_sent_at}
-    columns["send_count"] = order.send_count + 1
-    if step.act is not Act.LEAVE_TRAFFIC:
+    before: dict[str, Any] = {"last_sent_at": order.last_sent_at, "made": order.memo.write()}
+    order = replace(order, memo=order.memo.note_send(step.act, step.subject))
+    columns |= {"send_count": _count_sends(order), "made": order.memo.write()}
+    is_sending = _is_sending(order, step)
+    if is_sending:
         columns |= {"state": State.SENT, "sent_at": order.sent_at or now, "last_sent_at": now}
         if isinstance(look.sight, Seen):
             columns["state_when_sent"] = look.sight.state
         if step.act is Act.STOP and provider.strip_bounds(look.autoscaling):
-            columns["autoscaling_before"] = look.autoscaling
+            columns["autoscaling_before"] = dict(look.autoscaling)
     steps.append(ActionStep(action=action, at=now, what=What.SENT, note=step.reason))
     if not claims.write(claim, columns, steps=steps):
         return
@@ -128,7 +131,7 @@ def _send(claim: Claim, order: Order, look: Look, step: Send, *, courier: Courie
         look = replace(look, autoscaling=reflection.recall_autoscaling(action))
     order = replace(order, **{name: columns[name] for name in ("sent_at", "last_sent_at") if name in columns})
     try:
-        courier.send(step.act, target, order=order, look=look, guarded=step.guarded)
+        answer = courier.send(step, order=order, look=look)
     except ApiError as error:
         crashes.pass_point("verify")
         _write_failure(claim, order, step.act, error, last_sent_before=before)
@@ -139,13 +142,26 @@ def _send(claim: Claim, order: Order, look: Look, step: Send, *, courier: Courie
         "failures": 0,
         "last_error": "",
         "next_try_at": now + timedelta(seconds=FIRST_LOOK_SECONDS),
+        "made": order.memo.note_made(answer.ids, answer.marks).write(),
     }
-    if step.act is not Act.LEAVE_TRAFFIC:
+    if is_sending:
         columns["answered_at"] = now
     answered = ActionStep(
         action=action, at=now, what=What.ANSWERED, note="Accepted", provider_request_id=courier.request_id
     )
     claims.release(claim, columns, steps=[answered])
+
+
+def _is_sending(order: Order, step: Send) -> bool:
+    """Tell whether the write is the act itself. In a deletion in order each one is; what only prepares is not."""
+    return not step.act.is_preparation or (order.is_in_order and step.act is Act.LEAVE_TRAFFIC)
+
+
+def _count_sends(order: Order) -> int:
+    """Return how often the act was sent; for one of several writes, how often the most repeated of them."""
+    if order.is_in_order or order.kind in (Kind.DEPLOY, Kind.UPLOAD):
+        return max(order.memo.sends.values(), default=0)
+    return order.send_count + 1
 
 
 def _write_failure(
@@ -189,7 +205,7 @@ def _describe_sight(
         note = f"{claim.owner}, after the lease of {claim.former_owner} ran out"
         steps.append(ActionStep(action=action, at=claim.claimed_at, what=What.CLAIMED, note=note))
     sight = look.sight
-    if isinstance(sight, Seen) and (
+    if not isinstance(sight, Gone | Unread) and (
         action.seen_at is None
         or (sight.state, sight.ready_replicas) != (action.seen_state, action.seen_ready_replicas)
         or action.absent_seen_at is not None
@@ -228,6 +244,7 @@ def _write_step(
     ending = _ENDINGS.get(type(step))
     if ending is not None and isinstance(step, Done | Superseded | Refused):
         columns |= {"state": ending[0], "finished_at": now, "outcome": step.reason, "last_error": ""}
+        columns["sealed_arguments"] = ""
         # What is gone has no state: the last one that was read would contradict the note beside it.
         is_gone = columns.get("absent_seen_at", action.absent_seen_at) is not None
         state = "" if is_gone else columns.get("seen_state", action.seen_state)
@@ -264,17 +281,14 @@ def _release_audited(
     action = claim.action
     with transaction.atomic():
         if claims.release(claim, columns, steps=steps):
-            audit.record(
-                f"endpoint.{action.kind}_{event}",
-                actor=audit.Actor.for_process(claim.owner.partition("/")[0]),
-                target=action.endpoint,
-                detail={"action": str(action.public_id), "number": action.number, "reason": reason},
-            )
+            actor = audit.Actor.for_process(claim.owner.partition("/")[0])
+            record_audit(action, event, actor=actor, reason=reason)
 
 
-def _reflect(action: StopAction, look: Look, *, fetched_at: datetime) -> None:
+def _reflect(claim: Claim, look: Look, *, fetched_at: datetime, answered_at: datetime) -> None:
     """Let the mirror know what was read; a mirror that cannot be written does not hold up a stop."""
     try:
-        reflection.reflect_look(action, look, fetched_at=fetched_at)
+        reflection.reflect_look(claim, look, fetched_at=fetched_at, answered_at=answered_at)
     except DatabaseError:
-        logger.warning("what %s read could not be written to the mirror", action.number, exc_info=True)
+        number = claim.action.number
+        logger.warning("what %s read could not be written to the mirror", number, exc_info=True)

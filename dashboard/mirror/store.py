@@ -49,23 +49,34 @@ def store_observation(connection: Connection, observation: Observation) -> Writt
 
 
 def record_observed_deployment(
-    deployment: Deployment, *, body: payloads.Deployment | payloads.V1Endpoint | None, fetched_at: datetime
+    deployment: Deployment,
+    *,
+    body: payloads.Deployment | payloads.V1Endpoint | None,
+    fetched_at: datetime,
+    answered_at: datetime | None = None,
 ) -> Written:
     """Write one deployment that someone just read (an act that observes its effect); None = the provider says 404.
 
-    `fetched_at` is the time just before the read was sent. The caller has made sure of a 404 (asked twice).
+    `fetched_at` is the time just before the read was sent, `answered_at` that of its answer (None = not known, the
+    same). The caller has made sure of a 404 (asked twice).
     """
     observation = Observation(
         seen_before=deployment.observed_at,
         observed_at=fetched_at,
-        deployments=[] if body is None else [_see(deployment, body, fetched_at=fetched_at)],
+        deployments=[]
+        if body is None
+        else [_see(deployment, body, fetched_at=fetched_at, answered_at=answered_at)],
         absent_deployments=[deployment.remote_id] if body is None else [],
     )
     return store_observation(deployment.connection, observation)
 
 
 def _see(
-    deployment: Deployment, body: payloads.Deployment | payloads.V1Endpoint, *, fetched_at: datetime
+    deployment: Deployment,
+    body: payloads.Deployment | payloads.V1Endpoint,
+    *,
+    fetched_at: datetime,
+    answered_at: datetime | None,
 ) -> SeenDeployment:
     reading = read_deployment(body)
     return SeenDeployment(
@@ -75,7 +86,7 @@ def _see(
         raw=body.raw,
         fingerprint=body.fingerprint,
         fetched_at=fetched_at,
-        answered_at=fetched_at,
+        answered_at=answered_at or fetched_at,
     )
 
 

@@ -111,7 +111,7 @@ class LateStop:
 
 def find_late_stops(user: User, *, now: datetime) -> tuple[LateStop, ...]:
     """Return the stops the user sees that are not confirmed after five minutes, dearest first. One query."""
-    late = overdue(now=now, visible=project_filter(user, path="endpoint__project__"))
+    late = overdue(now=now, visible=project_filter(user, path="project__"))
     return tuple(describe_late_stop(one, now=now) for one in late if now - one.due_at >= UNCONFIRMED_AFTER)
 
 

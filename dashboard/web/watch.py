@@ -23,6 +23,13 @@ _ENDED = {
     "start": "is ready",
     "scale": "has its new bounds",
     "delete": "was deleted",
+    "configure": "has its new settings",
+    "split": "has its new traffic split",
+    "cancel": "was cancelled",
+    "resize": "has its new size",
+    "create": "was created",
+    "upload": "was imported",
+    "deploy": "is ready",
 }
 
 
@@ -47,8 +54,8 @@ def read_watch(user: User, *, watched: str, now: datetime) -> Watch:
     ids = [int(part) for part in watched.split(".")[:MOST_WATCHED] if part.isdecimal() and len(part) < 19]
     mine = (
         StopAction.objects.filter(requested_by=user)
-        .select_related("endpoint", "deployment")
-        .defer("endpoint__payload", "deployment__payload", "autoscaling_before")
+        .select_related("endpoint", "deployment", "resource")
+        .defer("endpoint__payload", "deployment__payload", "resource__payload", "autoscaling_before")
     )
     rows = mine.filter(state__in=StopAction.OPEN_STATES) | mine.filter(pk__in=ids)
     found = list(rows.order_by("pk"))[-2 * MOST_WATCHED :]
@@ -78,6 +85,8 @@ def _describe_end(action: StopAction) -> str:
 
 
 def _name(action: StopAction) -> str:
+    if action.endpoint is None:
+        return action.title
     if action.deployment is None or action.endpoint.deployment_count < 2:
         return action.endpoint.display_name
     return f"{action.endpoint.display_name}, {action.deployment.name},"

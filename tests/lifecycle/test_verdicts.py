@@ -370,7 +370,8 @@ def test_v1_start_is_refused_in_words() -> None:
     step = verdicts.judge_failure(make_order(Kind.START, **BOUNDS), Act.START, refused, now=NOW)
 
     assert step == Refused(
-        "The provider no longer starts v1 endpoints; deploy the model as a v2 endpoint instead"
+        "The provider no longer starts v1 endpoints;"
+        " deploy the same model on the same hardware as a v2 endpoint instead"
     )
 
 

@@ -5,29 +5,52 @@ same code runs in the Celery task, in the enforcer, and in the enforcer's memory
 """
 
 from datetime import datetime
+from types import ModuleType
 from typing import Final
 
-from dashboard.lifecycle.verdicts import deletes, scales, starts, stops
+from dashboard.lifecycle.verdicts import (
+    changes,
+    creations,
+    deletes,
+    deploys,
+    endings,
+    removals,
+    scales,
+    starts,
+    stops,
+    teardowns,
+    uploads,
+)
 from dashboard.lifecycle.verdicts.facts import (
     Act,
     Done,
     Escalate,
-    Failure,
-    Gone,
     Kind,
     Order,
     Refused,
     RetryAt,
-    Seen,
     Send,
-    Sight,
     Step,
     Superseded,
-    Unread,
     Wait,
     note_sight,
 )
 from dashboard.lifecycle.verdicts.limits import Concern, measure_concern
+from dashboard.lifecycle.verdicts.memo import Memo
+from dashboard.lifecycle.verdicts.sights import (
+    Failure,
+    Gone,
+    Part,
+    Seen,
+    SeenDeploy,
+    SeenResource,
+    SeenSettings,
+    SeenTree,
+    SeenUpload,
+    SeenVolumes,
+    Sight,
+    Unread,
+)
 
 __all__ = [
     "Act",
@@ -37,10 +60,18 @@ __all__ = [
     "Failure",
     "Gone",
     "Kind",
+    "Memo",
     "Order",
+    "Part",
     "Refused",
     "RetryAt",
     "Seen",
+    "SeenDeploy",
+    "SeenResource",
+    "SeenSettings",
+    "SeenTree",
+    "SeenUpload",
+    "SeenVolumes",
     "Send",
     "Sight",
     "Step",
@@ -53,12 +84,25 @@ __all__ = [
     "note_sight",
 ]
 
-_RULES: Final = {Kind.STOP: stops, Kind.START: starts, Kind.SCALE: scales, Kind.DELETE: deletes}
+_RULES: Final = {
+    Kind.STOP: stops,
+    Kind.START: starts,
+    Kind.SCALE: scales,
+    Kind.DELETE: deletes,
+    Kind.CONFIGURE: changes,
+    Kind.SPLIT: changes,
+    Kind.RESIZE: changes,
+    Kind.CANCEL: endings,
+    Kind.CREATE: creations,
+    Kind.UPLOAD: uploads,
+    Kind.DEPLOY: deploys,
+}
 
 
 def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
     """Return the next step; `order` must already carry the sight (`note_sight`)."""
-    return _RULES[order.kind].decide(order, sight, now=now)
+    step: Step = _choose_rules(order).decide(order, sight, now=now)
+    return step
 
 
 def judge_failure(order: Order, act: Act, failure: Failure, *, now: datetime) -> Step:
@@ -66,4 +110,16 @@ def judge_failure(order: Order, act: Act, failure: Failure, *, now: datetime) ->
 
     A failure whose outcome is unknown is not a failure to be judged: the next read tells (Wait).
     """
-    return _RULES[order.kind].judge_failure(order, act, failure, now=now)
+    step: Step = _choose_rules(order).judge_failure(order, act, failure, now=now)
+    return step
+
+
+def _choose_rules(order: Order) -> ModuleType:
+    if order.resource_kind:
+        if order.kind is Kind.STOP:
+            return endings
+        if order.kind is Kind.DELETE:
+            return removals
+    if order.kind is Kind.DELETE and order.is_in_order:
+        return teardowns
+    return _RULES[order.kind]

@@ -4,22 +4,9 @@ from datetime import datetime
 
 from dashboard.core import status
 from dashboard.lifecycle.verdicts import limits
-from dashboard.lifecycle.verdicts.facts import (
-    Act,
-    Done,
-    Failure,
-    Gone,
-    Order,
-    Refused,
-    RetryAt,
-    Seen,
-    Send,
-    Sight,
-    Step,
-    Unread,
-    Wait,
-)
-from dashboard.lifecycle.verdicts.starts import judge_absence, judge_read, judge_write
+from dashboard.lifecycle.verdicts.facts import Act, Done, Order, Refused, RetryAt, Send, Step, Wait
+from dashboard.lifecycle.verdicts.refusals import judge_absence, judge_read, judge_write
+from dashboard.lifecycle.verdicts.sights import Failure, Gone, Seen, Sight, Unread, expect
 from dashboard.together_api.errors import ErrorKind
 
 
@@ -29,6 +16,7 @@ def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
         return judge_read(order, sight.failure, now=now)
     if isinstance(sight, Gone):
         return _decide_absence(order, now=now)
+    sight = expect(sight, Seen)
     if order.is_whole_endpoint and sight.running:
         return Refused(f"Still has running deployments: {', '.join(sight.running)}. Stop them first")
     if not order.is_whole_endpoint or sight.state:

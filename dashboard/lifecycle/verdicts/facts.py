@@ -1,11 +1,19 @@
-"""What a decision is made from, and what it can say. Frozen data, no behaviour but small questions."""
+"""What a decision is made from besides what was read (sights.py), and what it can say. Frozen data, small questions."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, Final
 
 from dashboard.core import status
-from dashboard.together_api.errors import ErrorKind
+from dashboard.lifecycle import wants
+from dashboard.lifecycle.verdicts.memo import Memo
+from dashboard.lifecycle.verdicts.settings import find_missing
+from dashboard.lifecycle.verdicts.sights import Gone, Seen, SeenDeploy, SeenSettings, SeenTree, Sight, Unread
+
+# Resources that bill while they exist: their deletion is escalated like a stop (contract section 2).
+BILLS_WHILE_IT_EXISTS: Final = frozenset({"cluster", "volume"})
 
 
 class Kind(StrEnum):
@@ -15,16 +23,38 @@ class Kind(StrEnum):
     START = "start"
     SCALE = "scale"
     DELETE = "delete"
+    CONFIGURE = "configure"
+    SPLIT = "split"
+    CANCEL = "cancel"
+    RESIZE = "resize"
+    CREATE = "create"
+    UPLOAD = "upload"
+    DEPLOY = "deploy"
 
 
 class Act(StrEnum):
-    """One write to the provider. LEAVE_TRAFFIC prepares a delete and is no sending of it."""
+    """One write to the provider. LEAVE_TRAFFIC prepares a delete and is no sending of it; REHEARSE changes nothing."""
 
     STOP = "stop"
     START = "start"
     SCALE = "scale"
     LEAVE_TRAFFIC = "leave_traffic"
     DELETE = "delete"
+    CONFIGURE = "configure"
+    SPLIT = "split"
+    CANCEL = "cancel"
+    RESIZE = "resize"
+    REHEARSE = "rehearse"
+    CREATE_ENDPOINT = "create_endpoint"
+    CREATE_DEPLOYMENT = "create_deployment"
+    CREATE_VOLUME = "create_volume"
+    CREATE_MODEL = "create_model"
+    UPLOAD = "upload"
+
+    @property
+    def is_preparation(self) -> bool:
+        """True when the act as a whole has not been sent by it and may still be taken back."""
+        return self in (Act.LEAVE_TRAFFIC, Act.REHEARSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +62,7 @@ class Order:
     """One act as far as it got: the columns of StopAction that decide, and two facts from elsewhere.
 
     `opposed_at`: a newer request for the opposite, None when there is none. `stopped_since_at`: the mirror recorded
-    a stopping or stopped state later than the request, None when it did not.
+    a stopping or stopped state later than the request, None when it did not. `resource_kind` is empty for endpoints.
     """
 
     kind: Kind
@@ -43,6 +73,10 @@ class Order:
     min_replicas: int | None = None
     max_replicas: int | None = None
     is_whole_endpoint: bool = False
+    is_in_order: bool = False
+    resource_kind: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    memo: Memo = field(default_factory=Memo)
 
     sent_at: datetime | None = None
     last_sent_at: datetime | None = None
@@ -55,6 +89,13 @@ class Order:
 
     opposed_at: datetime | None = None
     stopped_since_at: datetime | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """True for what ends cost: never given up for trouble that passes, and escalated when it takes too long."""
+        if self.kind is Kind.STOP:
+            return True
+        return self.kind is Kind.DELETE and (self.is_in_order or self.resource_kind in BILLS_WHILE_IT_EXISTS)
 
     @property
     def is_sent(self) -> bool:
@@ -72,81 +113,16 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """The provider answered: this is how the resource is now.
-
-    `min_replicas` and `max_replicas` are the wish the provider holds; None = not told. For a whole v2 endpoint
-    `state` is empty and `running` names its deployments that are not stopped.
-    """
-
-    state: str
-    ready_replicas: int | None = None
-    min_replicas: int | None = None
-    max_replicas: int | None = None
-    message: str = ""
-    is_in_traffic: bool = False
-    running: tuple[str, ...] = ()
-
-    @property
-    def status(self) -> status.Status:
-        """The product's word for the state; a state nobody documents is UNKNOWN and counts as running."""
-        return status.read_state(self.state)
-
-    @property
-    def is_stopped(self) -> bool:
-        """True for a stopped state without ready replicas: a contradiction is not proof."""
-        return self.status == status.STOPPED and not self.ready_replicas
-
-    @property
-    def is_moving_down(self) -> bool:
-        """True when the provider is stopping it or says it has."""
-        return self.status in (status.STOPPING, status.STOPPED)
-
-    @property
-    def wants_nothing(self) -> bool:
-        """True when the provider holds the wish for zero replicas (v2; v1 keeps its bounds while stopped)."""
-        return self.max_replicas == 0
-
-    @property
-    def short(self) -> str:
-        """The state without its prefix, for sentences."""
-        return status.shorten_state(self.state) or "no state"
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """The provider says that it does not know the resource (404 of its own path)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A call that failed: what kind, one sentence, what the provider asked for."""
-
-    kind: ErrorKind
-    sentence: str
-    status: int | None = None
-    code: str | None = None
-    retry_after_seconds: float | None = None
-    outcome_unknown: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """The read failed: nothing is known."""
-
-    failure: Failure
-
-
-Sight = Seen | Gone | Unread
-
-
-@dataclass(frozen=True, slots=True)
 class Send:
-    """Write to the provider now. `guarded` = with the etag just read, so that a change in between wins."""
+    """Write to the provider now. `guarded` = with the etag just read, so that a change in between wins.
+
+    `subject` is the remote id of the part it is about, where the target has several.
+    """
 
     act: Act
     reason: str
     guarded: bool = True
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,13 +178,25 @@ def note_sight(order: Order, sight: Sight, *, now: datetime) -> Order:
 
     `absent_seen_at` is the first of an unbroken run of "unknown here" answers; `effect_seen_at` the first read
     that showed the provider acting on the wish (a read, not the answer to the write: an accepted stop
-    without effect also answers politely).
+    without effect also answers politely). Acts of several writes remember in their memo what they found.
     """
     if isinstance(sight, Unread):
         return order
     if isinstance(sight, Gone):
         return replace(order, absent_seen_at=order.absent_seen_at or now)
     order = replace(order, absent_seen_at=None)
+    if isinstance(sight, SeenTree):
+        down = [f"down:{part.id}" for part in sight.parts if part.seen.is_moving_down]
+        return replace(order, memo=order.memo.note_made({}, down))
+    if isinstance(sight, SeenDeploy):
+        return replace(order, memo=_note_deploy(order.memo, sight))
+    if isinstance(sight, SeenSettings):
+        is_set = order.is_sent and not find_missing(order.arguments[wants.SETTINGS], sight.present)
+        if is_set and order.effect_seen_at is None:
+            return replace(order, effect_seen_at=now)
+        return order
+    if not isinstance(sight, Seen):
+        return order
     if order.effect_seen_at is None and _shows_effect(order, sight):
         return replace(order, effect_seen_at=now)
     return order
@@ -225,3 +213,16 @@ def _shows_effect(order: Order, seen: Seen) -> bool:
     if order.kind is Kind.SCALE:
         return (seen.min_replicas, seen.max_replicas) == (order.min_replicas, order.max_replicas)
     return False
+
+
+def _note_deploy(memo: Memo, sight: SeenDeploy) -> Memo:
+    """Remember the ids of what is ours: an endpoint counts as ours only once we may have made it."""
+    ids: dict[str, str] = {}
+    if sight.endpoint_id and memo.count(Act.CREATE_ENDPOINT):
+        ids["endpoint"] = sight.endpoint_id
+    marks = []
+    if sight.part is not None:
+        ids["deployment"] = sight.part.id
+        if sight.part.id in sight.weights:
+            marks.append("split")
+    return memo.note_made({name: value for name, value in ids.items() if memo.ids.get(name) != value}, marks)

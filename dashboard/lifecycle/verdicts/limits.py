@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Final
 
-from dashboard.lifecycle.verdicts.facts import Failure, Kind, Order
+from dashboard.lifecycle.verdicts.facts import Order
+from dashboard.lifecycle.verdicts.memo import name_write
+from dashboard.lifecycle.verdicts.sights import Failure
 
 # Accepted and answered, yet still running after this: send again (fault plan, row 13). Judged.
 RESEND_AFTER: Final = timedelta(seconds=60)
@@ -43,8 +45,8 @@ class Concern(IntEnum):
 
 
 def measure_concern(order: Order, *, now: datetime) -> Concern:
-    """Return how worrying it is that this act is still open; only stops worry (a start may take hours)."""
-    if order.kind is not Kind.STOP:
+    """Return how worrying it is that this act is still open; only what ends cost worries (a start may take hours)."""
+    if not order.is_urgent:
         return Concern.NONE
     waited = now - order.due_at
     if waited >= ESCALATED_AFTER:
@@ -91,3 +93,9 @@ def may_send_again(order: Order, *, now: datetime) -> bool:
         return True
     patience = RESEND_AFTER if order.is_answered else RESEND_UNANSWERED_AFTER
     return now - order.last_sent_at >= patience
+
+
+def may_repeat(order: Order, act: str, subject: str = "", *, now: datetime) -> bool:
+    """Tell whether one of several writes is due: never sent, or nothing has come of it for long enough."""
+    is_last = order.memo.last == name_write(act, subject)
+    return not order.memo.count(act, subject) or not is_last or may_send_again(order, now=now)

@@ -4,22 +4,9 @@ from datetime import datetime
 
 from dashboard.core import status
 from dashboard.lifecycle.verdicts import limits
-from dashboard.lifecycle.verdicts.facts import (
-    Act,
-    Done,
-    Failure,
-    Gone,
-    Order,
-    Refused,
-    Seen,
-    Send,
-    Sight,
-    Step,
-    Superseded,
-    Unread,
-    Wait,
-)
-from dashboard.lifecycle.verdicts.starts import judge_absence, judge_read, judge_write
+from dashboard.lifecycle.verdicts.facts import Act, Done, Order, Refused, Send, Step, Superseded, Wait
+from dashboard.lifecycle.verdicts.refusals import judge_absence, judge_read, judge_write
+from dashboard.lifecycle.verdicts.sights import Failure, Gone, Seen, Sight, Unread, expect
 
 _NOT_RUNNING = (status.STOPPED, status.STOPPING, status.FAILED)
 
@@ -32,6 +19,7 @@ def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
         return judge_read(order, sight.failure, now=now)
     if isinstance(sight, Gone):
         return judge_absence(order, now=now)
+    sight = expect(sight, Seen)
     if sight.status in _NOT_RUNNING:
         if order.is_sent:
             return Superseded(f"Is {sight.short} since; the bounds do not matter any more")

@@ -11,24 +11,24 @@ from dashboard.lifecycle.verdicts import limits
 from dashboard.lifecycle.verdicts.facts import (
     Act,
     Done,
-    Failure,
-    Gone,
     Order,
     Refused,
     RetryAt,
-    Seen,
     Send,
-    Sight,
     Step,
     Superseded,
-    Unread,
     Wait,
 )
+from dashboard.lifecycle.verdicts.refusals import judge_absence, judge_read, judge_write
+from dashboard.lifecycle.verdicts.sights import Failure, Gone, Seen, Sight, Unread, expect
 from dashboard.together_api.errors import ErrorKind
 
 # The code is documented, the sentence is not (contract 1.5).
 V1_CLOSED_CODE = "endpoints_v1_create_access_disabled"
-V1_CLOSED_REASON = "The provider no longer starts v1 endpoints; deploy the model as a v2 endpoint instead"
+V1_CLOSED_REASON = (
+    "The provider no longer starts v1 endpoints;"
+    " deploy the same model on the same hardware as a v2 endpoint instead"
+)
 FAILED_REASON = "The deployment has FAILED, which is final at the provider; create a new deployment instead"
 
 _RUNS = (status.RUNNING, status.DEGRADED)
@@ -42,6 +42,7 @@ def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
         return judge_read(order, sight.failure, now=now)
     if isinstance(sight, Gone):
         return judge_absence(order, now=now)
+    sight = expect(sight, Seen)
     if sight.status in _RUNS or (sight.status == status.SCALING and sight.ready_replicas):
         if not order.is_sent:
             return Done(f"Was {sight.short} already; nothing was sent")
@@ -64,41 +65,6 @@ def judge_failure(order: Order, act: Act, failure: Failure, *, now: datetime) ->
         # The state changed between our read and our write; the next read decides.
         return RetryAt(limits.retry_time(order, failure, now=now), "It was not STOPPED yet; reading it again")
     return judge_write(order, failure, now=now)
-
-
-def judge_read(order: Order, failure: Failure, *, now: datetime) -> Step:
-    """Return the next step of an act that may end in a refusal, after a read failed. Shared by its sisters."""
-    if not order.is_sent:
-        if failure.kind in (ErrorKind.DENIED, ErrorKind.PAYMENT):
-            return Refused(failure.sentence)
-        if now - order.due_at >= limits.SEND_WITHIN:
-            return Refused(f"Could not be sent within 10 min: {failure.sentence}")
-    return RetryAt(
-        limits.retry_time(order, failure, now=now), f"The state could not be read: {failure.sentence}"
-    )
-
-
-def judge_absence(order: Order, *, now: datetime) -> Step:
-    """Return Refused once the provider denied knowing it twice, 30 s apart. Shared by its sisters."""
-    first = order.absent_seen_at or now
-    if now - first >= limits.ABSENT_CONFIRMED_AFTER:
-        return Refused("Gone: the provider does not know it any more, asked twice 30 s apart")
-    return Wait(
-        first + limits.ABSENT_CONFIRMED_AFTER, "Unknown to the provider; asked again before it counts"
-    )
-
-
-def judge_write(order: Order, failure: Failure, *, now: datetime) -> Step:
-    """Return the next step after a write failed that may be refused for good. Shared by its sisters."""
-    if failure.outcome_unknown:
-        return Wait(
-            limits.next_look(order, now=now), f"The answer was lost ({failure.sentence}) The state tells"
-        )
-    if failure.kind in (ErrorKind.DENIED, ErrorKind.PAYMENT, ErrorKind.INVALID, ErrorKind.UNEXPECTED):
-        return Refused(failure.sentence)
-    if now - order.due_at >= limits.SEND_WITHIN:
-        return Refused(f"Not accepted within 10 min: {failure.sentence}")
-    return RetryAt(limits.retry_time(order, failure, now=now), failure.sentence)
 
 
 def _decide_stopping(order: Order, *, now: datetime) -> Step:

@@ -17,18 +17,14 @@ from dashboard.lifecycle.verdicts.facts import (
     Act,
     Done,
     Escalate,
-    Failure,
-    Gone,
     Order,
     RetryAt,
-    Seen,
     Send,
-    Sight,
     Step,
     Superseded,
-    Unread,
     Wait,
 )
+from dashboard.lifecycle.verdicts.sights import Failure, Gone, Seen, Sight, Unread, expect
 from dashboard.together_api.errors import ErrorKind
 
 # These do not pass by waiting: somebody has to renew the key, its rights or the credit. Trying goes on regardless.
@@ -41,6 +37,7 @@ def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
         return _judge(order, sight.failure, now=now, doing="The state could not be read")
     if isinstance(sight, Gone):
         return _judge_absence(order, now=now)
+    sight = expect(sight, Seen)
     if sight.is_stopped:
         if not order.is_sent:
             return Done(f"Was {sight.short} already; nothing was sent")

@@ -6,6 +6,7 @@ A view checks rights, asks lifecycle.actions, and renders. Nothing here talks to
 import uuid
 from collections.abc import Callable, Sequence
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
@@ -144,14 +145,12 @@ def show_action(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
     """Show the receipt of an act: every state and time from the wish to the proof."""
     with one_snapshot():
         snapshot = take_snapshot(request)
-        visible = project_filter(snapshot.user, path="endpoint__project__")
+        visible = project_filter(snapshot.user, path="project__")
         try:
             receipt = read_receipt(public_id, now=snapshot.now, visible=visible)
         except StopAction.DoesNotExist as error:
             raise Http404("no such act, or not on one of your teams' endpoints") from error
-        team_id = StopAction.objects.values_list("endpoint__project__team_id", flat=True).get(
-            public_id=public_id
-        )
+        team_id = StopAction.objects.values_list("project__team_id", flat=True).get(public_id=public_id)
         context = page_context(request, snapshot) | {
             "receipt": receipt,
             "may_act": may_operate(snapshot.user, team_id=team_id),
@@ -173,18 +172,17 @@ def _change_action(
     request: HttpRequest, public_id: uuid.UUID, *, change: Callable[..., StopAction], done: str
 ) -> HttpResponse:
     assert isinstance(request.user, User)  # noqa: S101 - the permission table lets nobody else in
-    visible = StopAction.objects.filter(project_filter(request.user, path="endpoint__project__"))
-    action = get_object_or_404(visible, public_id=public_id)
-    find_operable_endpoint(request, action.endpoint_id)
+    visible = StopAction.objects.filter(project_filter(request.user, path="project__"))
+    action = get_object_or_404(visible.select_related("project"), public_id=public_id)
+    if not may_operate(request.user, team_id=action.project.team_id if action.project else None):
+        raise PermissionDenied(f"{action.title} belongs to another team")
     url = reverse("action", args=[public_id])
     try:
         change(action, actor=actor_of(request))
     except ActionError as error:
         toast = Toast("Nothing was changed", detail=error.sentence, tone="quiet", links=(("Receipt", url),))
     else:
-        toast = Toast(
-            done, detail=f"{action.number}, {action.endpoint.display_name}", links=(("Receipt", url),)
-        )
+        toast = Toast(done, detail=f"{action.number}, {action.title}", links=(("Receipt", url),))
     return finish_dialog(request, redirect_to=url, toasts=[toast])
 
 
