@@ -141,6 +141,13 @@ ROUTES: dict[str, Route] = {
     "endpoint_start": _act(Right.OPERATE, "endpoint.start_requested", methods=FORM),
     "endpoint_scale": _act(Right.OPERATE, "endpoint.scale_requested", methods=FORM),
     "endpoint_delete": _act(Right.OPERATE, "endpoint.delete_requested", methods=FORM),
+    # Jobs and files, and what all pages of resources share
+    "jobs": _page(),
+    "job": _page(),
+    "files": _page(),
+    "file": _page(),
+    "resource_events": _page(),
+    "resource_raw": _page(Right.OPERATE),
     "action": _page(),
     "action_send_again": _act(Right.OPERATE, "endpoint.stop_sent_again"),
     "action_cancel": _act(Right.OPERATE, "endpoint.stop_cancelled"),

@@ -54,13 +54,17 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """What static/js/charts.js draws. ``unit`` "usd" puts a dollar sign before axis values."""
+    """What static/js/charts.js draws. ``unit`` "usd" puts a dollar sign before axis values.
+
+    ``has_gaps`` False joins points over values that are None: readings that are not made at every step.
+    """
 
     kind: Literal["bar", "line"]
     labels: Sequence[str]
     series: Sequence[Series]
     unit: Literal["usd", "count"] = "count"
     is_stacked: bool = False
+    has_gaps: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return what json_script writes into the page."""

@@ -4,6 +4,7 @@ import re
 
 # "4xnvidia-h100-80gb", "1x_nvidia_h100_80gb_sxm", "2x nvidia-h200-140gb": count, maker, type, memory.
 _HARDWARE = re.compile(r"^(\d+)\s*x[\s_-]*(?:nvidia[\s_-]*|amd[\s_-]*)?([a-z]*\d+[a-z]*)", re.IGNORECASE)
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
 MULTIPLY = "\N{MULTIPLICATION SIGN}"
 
 

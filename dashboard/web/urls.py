@@ -1,12 +1,27 @@
 """The pages. Every name stands in accounts/permissions.py, or it is refused."""
 
 from django.conf import settings
-from django.urls import include, path
+from django.urls import include, path, register_converter
 
 from dashboard.web import live
-from dashboard.web.views import actions, activity, endpoint, endpoints, find, overview, reference
+from dashboard.web.resources import detail as resource_detail
+from dashboard.web.resources.addresses import JobKind
+from dashboard.web.views import (
+    actions,
+    activity,
+    endpoint,
+    endpoints,
+    files,
+    find,
+    job,
+    jobs,
+    overview,
+    reference,
+)
 from dashboard.web.views import health as health_probe
 from dashboard.web.views.settings import connections, health, teams, users, you
+
+register_converter(JobKind, "job_kind")
 
 settings_patterns = [
     path("", you.show_start, name="settings"),
@@ -51,6 +66,12 @@ urlpatterns = [
     path("endpoints/<int:pk>/start/", actions.start_endpoint, name="endpoint_start"),
     path("endpoints/<int:pk>/scale/", actions.scale_endpoint, name="endpoint_scale"),
     path("endpoints/<int:pk>/delete/", actions.delete_endpoint, name="endpoint_delete"),
+    path("jobs/", jobs.list_jobs, name="jobs"),
+    path("jobs/<job_kind:kind>/<int:pk>/", job.show_job, name="job"),
+    path("files/", files.list_files, name="files"),
+    path("files/<int:pk>/", files.show_file, name="file"),
+    path("resources/<int:pk>/events/", resource_detail.list_events, name="resource_events"),
+    path("resources/<int:pk>/raw/", resource_detail.show_raw, name="resource_raw"),
     path("actions/<uuid:public_id>/", actions.show_action, name="action"),
     path("actions/<uuid:public_id>/again/", actions.send_again, name="action_send_again"),
     path("actions/<uuid:public_id>/cancel/", actions.cancel_action, name="action_cancel"),

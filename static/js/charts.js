@@ -15,9 +15,12 @@
   const token = (name) => (/^(run|start|idle|fail|stop)$/.test(name) ? `${name}-fill` : name);
 
   const short = (value, unit) => {
-    const text = Math.abs(value) >= 10_000
+    const size = Math.abs(value);
+    const text = size >= 10_000
       ? `${(value / 1000).toLocaleString("en-US", { maximumFractionDigits: 1 })}k`
-      : value.toLocaleString("en-US", { maximumFractionDigits: 2 });
+      : size && size < 0.01
+        ? value.toExponential(1)
+        : value.toLocaleString("en-US", { maximumFractionDigits: 2 });
     return unit === "usd" ? `$${text}` : text;
   };
 
@@ -36,7 +39,7 @@
           borderRadius: line ? 0 : 2,
           pointRadius: 0,
           pointHitRadius: 8,
-          spanGaps: false,
+          spanGaps: data.has_gaps === false,
         })),
       },
       options: {

@@ -15,7 +15,7 @@ from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
 from dashboard.lifecycle.models import StopAction
-from dashboard.mirror.models import Deployment, Endpoint, Project
+from dashboard.mirror.models import Deployment, Endpoint, Project, Resource, ResourceKind
 from tests import factories
 from tests.conftest import sign_in
 
@@ -32,6 +32,8 @@ class World:
     project: Project
     endpoint: Endpoint
     deployment: Deployment
+    job: Resource
+    file: Resource
     people: dict[str, User]
     # An open stop of another endpoint of the team.
     action: StopAction
@@ -73,6 +75,8 @@ def make_world() -> World:
         project=project,
         endpoint=endpoint,
         deployment=deployment,
+        job=factories.make_resource(project=project),
+        file=factories.make_resource(kind=ResourceKind.FILE, project=project),
         people=people,
         subject=factories.make_viewer(teams=(team,)),
     )
@@ -114,6 +118,10 @@ ADDRESSES: dict[str, Address] = {
     "endpoint_start": Address(_endpoint, is_scoped=True),
     "endpoint_scale": Address(_endpoint, is_scoped=True),
     "endpoint_delete": Address(_endpoint, is_scoped=True),
+    "job": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
+    "file": Address(lambda world: {"pk": world.file.pk}, is_scoped=True),
+    "resource_events": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
+    "resource_raw": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
     "action": Address(_action, is_scoped=True),
     "action_send_again": Address(_action, is_scoped=True),
     "action_cancel": Address(_action, is_scoped=True),

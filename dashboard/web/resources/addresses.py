@@ -1,7 +1,9 @@
 """Where the page of a resource is. Kinds without a page have an empty address, and are named without a link."""
 
 from django.urls import NoReverseMatch, reverse
+from django.urls.converters import StringConverter
 
+from dashboard.core.resource_states import JOB_KINDS
 from dashboard.mirror.models import Resource, ResourceKind
 
 # Kind -> (route, whether the kind stands in the address).
@@ -19,15 +21,21 @@ _ROUTES = {
     ResourceKind.RL_RESOURCE: ("rl_resource", False),
     ResourceKind.RL_SESSION: ("rl_session", False),
 }
-ICONS = {
-    ResourceKind.FINE_TUNE: "list",
-    ResourceKind.BATCH: "list",
-    ResourceKind.EVALUATION: "list",
-    ResourceKind.UPLOAD: "up-right",
-    ResourceKind.UPLOAD_V1: "up-right",
-    ResourceKind.FILE: "copy",
-    ResourceKind.MODEL: "chip",
+_ICONS = {
+    ResourceKind.FILE: "file",
+    ResourceKind.MODEL: "model",
+    ResourceKind.CLUSTER: "cluster",
+    ResourceKind.VOLUME: "volume",
+    ResourceKind.CONTAINER: "container",
+    ResourceKind.RL_RESOURCE: "rl",
+    ResourceKind.RL_SESSION: "rl",
 }
+
+
+class JobKind(StringConverter):
+    """The kind of a job in an address; any other word is no such page."""
+
+    regex = "|".join(sorted(JOB_KINDS, key=len, reverse=True))
 
 
 def address_of(kind: str, pk: int) -> str:
@@ -46,7 +54,7 @@ def address_of_resource(resource: Resource) -> str:
 
 def icon_of(kind: str) -> str:
     """Return the name of the icon that stands for a kind."""
-    return ICONS.get(ResourceKind(kind), "chip")
+    return _ICONS.get(ResourceKind(kind), "job")
 
 
 def resolve(route: str, *args: object) -> str:

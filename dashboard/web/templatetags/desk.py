@@ -54,3 +54,28 @@ def deployment_burn(deployment: Deployment) -> SafeString:
 def state_word(state: str) -> str:
     """Print a provider state as people say it."""
     return status.read_state(state).word
+
+
+@register.filter
+def count_exact(count: int) -> str:
+    """Print a count in full: ``1,234,567``."""
+    return f"{count:,}"
+
+
+@register.filter
+def parameter_words(count: float) -> str:
+    """Print a number of parameters as models are named: ``9.7 B``, ``350 M``."""
+    return labels.format_parameters(count)
+
+
+@register.filter
+def measured(value: float | None) -> str:
+    """Print a reading of a curve: ``1.0342``, ``2.0e-05``; nothing where none was logged."""
+    return "" if value is None else labels.format_measured(value)
+
+
+@register.filter
+def event_words(name: str) -> str:
+    """Print the type of a provider event: ``download.started`` is ``Download started``."""
+    words = name.replace("_", " ").replace(".", " ")
+    return words[:1].upper() + words[1:]

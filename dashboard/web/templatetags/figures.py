@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.core import durations, money
+from dashboard.web import labels
 
 register = template.Library()
 
@@ -88,6 +89,14 @@ def accrued(context: Context, nano_per_hour: int, since: datetime | None = None)
         "" if since else SafeString(' data-keep="data-since"'),
         money.format_dollars(spent),
     )
+
+
+@register.simple_tag
+def size(count: int | None) -> SafeString:
+    """Print a size: ``1.5 GiB``; None says "not told"."""
+    if count is None:
+        return format_html('<span class="ui-ink3 ui-sm">{}</span>', "not told")
+    return format_html('<span class="ui-num">{}</span>', labels.format_bytes(count))
 
 
 # --- Time -------------------------------------------------------------------------------------------------------

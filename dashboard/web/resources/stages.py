@@ -1,0 +1,115 @@
+"""The stages of a fine-tune, read from its events and its status. Pure (contract section 6 names the events)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+State = Literal["done", "now", "ahead", "failed", "skipped"]
+
+# Stage -> (word, provider states in which it runs, events that begin it, events that end it).
+_STAGES: Final = (
+    ("Queued", ("pending", "queued"), ("job_pending",), ("job_start",)),
+    (
+        "Downloading",
+        (),
+        ("model_downloading", "training_data_downloading", "validation_data_downloading"),
+        ("training_start",),
+    ),
+    ("Training", (), ("training_start",), ("training_complete", "early_stopped")),
+    ("Compressing", ("compressing",), ("model_compressing",), ("model_compression_complete",)),
+    ("Uploading", ("uploading",), ("model_uploading",), ("model_upload_complete",)),
+    ("Completed", ("completed",), ("job_complete",), ()),
+)
+_ENDED_BADLY: Final = ("error", "cancelled", "cancel_requested")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event as the stages need it; `at` None = its time could not be read."""
+
+    type: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage. `lasted` None = not told, or not begun."""
+
+    word: str
+    state: State
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    lasted: timedelta | None = None
+
+
+def read_stages(
+    entries: Sequence[Entry],
+    *,
+    status: str,
+    created_at: datetime | None,
+    finished_at: datetime | None,
+    now: datetime,
+) -> tuple[Stage, ...]:
+    """Return the six stages of a job in the provider's ``status``; `entries` stand oldest first.
+
+    After a restart the later attempt counts; how long it waited in the queue is of the first one.
+    """
+    attempt = _last_attempt(entries)
+    word = status.lower()
+    reached = _find_reached(attempt, word)
+    stages = []
+    for place, (label, _, begins, ends) in enumerate(_STAGES):
+        # The queue is left once, whatever is begun anew later.
+        source = entries if not place else attempt
+        started = _find_first(source, begins) or (created_at if not place else None)
+        ended = _find_first(source, ends)
+        if place == len(_STAGES) - 1:
+            ended = started = started or (finished_at if word == "completed" else None)
+        stages.append(_judge(label, place, reached, word, started, ended, now=now, finished_at=finished_at))
+    return tuple(stages)
+
+
+def _judge(
+    label: str,
+    place: int,
+    reached: int,
+    word: str,
+    started: datetime | None,
+    ended: datetime | None,
+    *,
+    now: datetime,
+    finished_at: datetime | None,
+) -> Stage:
+    is_over = word == "completed"
+    if is_over or place < reached:
+        is_seen = bool(started or ended) or place in (0, len(_STAGES) - 1)
+        lasted = ended - started if started and ended and ended > started else None
+        return Stage(label, "done" if is_seen else "skipped", started, ended, lasted)
+    if place > reached:
+        return Stage(label, "skipped" if word in _ENDED_BADLY else "ahead")
+    if word in ("error", "cancelled"):
+        lasted = finished_at - started if finished_at and started and finished_at > started else None
+        return Stage(label, "failed", started, finished_at, lasted)
+    return Stage(label, "now", started, None, now - started if started and now > started else None)
+
+
+def _find_reached(attempt: Sequence[Entry], word: str) -> int:
+    """Return the place of the stage that the job is in, or was in when it ended."""
+    for place, (_, states, _, _) in enumerate(_STAGES):
+        if word in states:
+            return place
+    types = {entry.type for entry in attempt}
+    begun = [place for place, (_, _, begins, _) in enumerate(_STAGES) if types & set(begins)]
+    reached = max(begun, default=0)
+    # A job that the provider calls running has left the queue, whatever its feed has told so far.
+    return max(reached, 1) if word == "running" else reached
+
+
+def _last_attempt(entries: Sequence[Entry]) -> Sequence[Entry]:
+    places = [place for place, entry in enumerate(entries) if entry.type == "job_restarted"]
+    return entries[places[-1] :] if places else entries
+
+
+def _find_first(entries: Sequence[Entry], types: Sequence[str]) -> datetime | None:
+    return next((entry.at for entry in entries if entry.type in types and entry.at is not None), None)
