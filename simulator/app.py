@@ -35,6 +35,8 @@ from simulator.resources import (
     placement_profiles,
     regions,
     remediations,
+    rl,
+    rl_sessions,
     serverless_models,
     side_lists,
     supported_models,
@@ -72,6 +74,8 @@ RESOURCES = (
     container_volumes,
     containers,
     container_queue,
+    rl,
+    rl_sessions,
     compute_admin,
 )
 

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from simulator import lifecycle
 from simulator.admin_route import admin_route
 from simulator.clock import format_time
-from simulator.compute import clusters, nodes, volumes
+from simulator.compute import clusters, nodes, rl, volumes
 from simulator.compute.clusters import Cluster
 from simulator.compute.containers import Container
 from simulator.compute.remediations import propose_repair
@@ -169,6 +169,28 @@ def delete_container(world: World, request: Request, fields: Fields) -> Any:
     return {}
 
 
+def force_rl_state(world: World, request: Request, fields: Fields) -> Any:
+    """Put an RL resource into a state now: `{state: READY|ERROR|STOPPED|PENDING|CREATING|STOPPING}`."""
+    world.compute.advance(world.now_ms())
+    resource = world.compute.rl_resources.get(request.path_params["identifier"])
+    if resource is None:
+        raise not_found("model resource", request.path_params["identifier"])
+    now_ms, state = world.now_ms(), fields["state"]
+    if state not in rl.STATES:
+        raise bad_request(f"state must be one of {', '.join(rl.STATES)}", param="state")
+    if state == rl.READY:
+        resource.become_ready(now_ms)
+    elif state == rl.ERROR:
+        code = "MODEL_RESOURCES_ERROR_CODE_RESOURCE_UNAVAILABLE"
+        resource.fail(now_ms, code=code, message=fields.get("message", "A node of the resource failed"))
+    else:
+        resource.agenda.clear()
+        for session in resource.active_sessions:
+            session.end(now_ms, "STOPPED")
+        resource.enter(now_ms, state)
+    return {"id": resource.resource_id, "state": resource.state}
+
+
 def set_credit(world: World, request: Request, fields: Fields) -> Any:
     """Use the credit up or fill it again: `{exhausted}`. Creates are then refused with 402."""
     world.compute.set_credit(world.now_ms(), has_credit=not fields["exhausted"])
@@ -203,6 +225,7 @@ ROUTES = [
     admin_route(f"{_CLUSTER}/load", set_load, "POST"),
     admin_route(_VOLUME, delete_volume, "DELETE"),
     admin_route(f"{_VOLUME}/state", force_volume_state, "POST"),
+    admin_route("/rl/{identifier}/state", force_rl_state, "POST"),
     admin_route(_CONTAINER, delete_container, "DELETE"),
     admin_route(f"{_CONTAINER}/state", force_container_state, "POST"),
     admin_route(f"{_CONTAINER}/traffic", inject_requests, "POST"),

@@ -9,6 +9,7 @@ from simulator.compute.clusters import Cluster
 from simulator.compute.container_storage import ContainerVolume, Secret
 from simulator.compute.containers import Container
 from simulator.compute.regions import Region, build_regions
+from simulator.compute.rl import RlResource
 from simulator.compute.volumes import Volume
 
 
@@ -23,6 +24,7 @@ class Compute:
     containers: dict[str, Container] = field(default_factory=dict)
     container_volumes: dict[str, ContainerVolume] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
+    rl_resources: dict[str, RlResource] = field(default_factory=dict)
     has_credit: bool = True
 
     def advance(self, now_ms: int) -> None:
@@ -33,6 +35,8 @@ class Compute:
             volume.agenda.play(now_ms)
         for container in self.containers.values():
             container.advance(now_ms)
+        for resource in self.rl_resources.values():
+            resource.agenda.play(now_ms)
 
     def live_clusters(self) -> list[Cluster]:
         return [cluster for cluster in self.clusters.values() if cluster.gone_ms is None]
@@ -94,3 +98,5 @@ class Compute:
             yield from volume.charge(start_ms, end_ms)
         for container in self.containers.values():
             yield from container.charge(start_ms, end_ms)
+        for resource in self.rl_resources.values():
+            yield from resource.charge(start_ms, end_ms)

@@ -17,6 +17,7 @@ from simulator.scenarios.empty import add_foreign_project, add_organization
 from simulator.scenarios.jobs_past import LEGAL_V4, add_demo_jobs
 from simulator.scenarios.rented import add_demo_compute
 from simulator.scenarios.rented_containers import add_demo_containers
+from simulator.scenarios.rented_rl import add_demo_rl
 from simulator.traffic import HOURS_PER_WEEK, QUIET, Profile, shift_to_office_hours
 from simulator.workload import Workload
 from simulator.world import DEFAULT_KEY, Deployment, LegacyEndpoint, Project, World
@@ -105,6 +106,7 @@ def fill_world(world: World) -> None:
         _add_legacy(world, plan, projects[plan.team])
     add_demo_compute(world, projects)
     add_demo_containers(world, projects["Support"])
+    add_demo_rl(world, projects["Support"])
 
 
 def _profile(world: World, plan: Plan) -> Profile:
