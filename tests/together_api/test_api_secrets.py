@@ -45,6 +45,10 @@ PLANTS: list[tuple[str, Any]] = [
     ("statusMessage", f"denied for hf_{CANARY}"),
     ("message", f"Authorization: Bearer {CANARY} was refused"),
     ("message", f"key tgp_v1_{CANARY} is revoked"),
+    ("message", f"the judge refused sk-{CANARY}"),
+    ("message", f"clone with ghp_{CANARY}"),
+    ("message", f"clone with github_pat_{CANARY}"),
+    ("message", f"signed by AKIA{CANARY.upper()}"),
     ("log_excerpt", f"starting with sk-{CANARY}"),
 ]
 
@@ -69,7 +73,7 @@ def test_a_secret_is_gone_from_every_kind_of_body(plant: tuple[str, Any]):
         items, malformed = parse_items(model, [decode_body(orjson.dumps({**body, name: value}))])
         kept = [item.raw for item in (*items, *malformed)]
         assert len(kept) == 1
-        assert CANARY not in f"{kept} {items} {malformed}", model.__name__
+        assert CANARY not in f"{kept} {items} {malformed}".lower(), model.__name__
 
 
 @given(st.sampled_from(PLANTS), wrappings, st.booleans())
@@ -86,7 +90,7 @@ def test_a_secret_is_gone_at_any_depth_and_in_any_spelling(
 
     assert may_hold_secrets(wire)
     cleaned = orjson.dumps(decode_body(wire)).decode()
-    assert CANARY not in cleaned
+    assert CANARY not in cleaned.lower()
     assert '"id":"kept"' in cleaned
 
 
