@@ -10,14 +10,18 @@ import pytest
 from dashboard.together_api.client import AsyncTogetherClient, TogetherClient
 from dashboard.together_api.config import ApiConfig
 from dashboard.together_api.errors import ApiError, ConflictError, InvalidRequestError, is_absent
-from dashboard.together_api.pagination import Listing
+from dashboard.together_api.pagination import Listing, PageWalk
 from dashboard.together_api.payloads import (
     Cluster,
     ClusterStatus,
     ContainerStatus,
+    RlResource,
+    RlSession,
+    RlStatus,
     UploadStatus,
     VolumeStatus,
 )
+from dashboard.together_api.requests import ApiCall
 from simulator.testing import SimulatorProcess
 
 HOUR_SECONDS = 3_600
@@ -41,6 +45,8 @@ KINDS: dict[str, tuple[Callable[[Any, str], Any], Callable[[Any, str, str], Any]
     "clusters": (lambda c, p: c.list_clusters(), lambda c, p, i: c.get_cluster(i)),
     "volumes": (lambda c, p: c.list_volumes(), lambda c, p, i: c.get_volume(i)),
     "containers": (lambda c, p: c.list_containers(), lambda c, p, i: c.get_container(i)),
+    "RL resources": (lambda c, p: c.list_rl_resources(), lambda c, p, i: c.get_rl_resource(i)),
+    "RL sessions": (lambda c, p: c.list_rl_sessions(), lambda c, p, i: c.get_rl_session(i)),
 }
 
 
@@ -265,6 +271,49 @@ def test_a_bound_volume_is_not_deleted(client: TogetherClient):
         client.delete_volume(bound.id)
 
     assert client.get_volume(bound.id).id == bound.id
+
+
+def start_rl(simulator: SimulatorProcess, client: TogetherClient, base_model: str) -> RlResource:
+    body = {
+        "base_model": base_model,
+        "compute_config": {"num_generator_replicas": 1},
+        "inactive_timeout": 86_400,
+    }
+    resource_id = simulator.call("POST", "/v1/rl/model-resources", body)["id"]
+    for _ in range(24):
+        resource = client.get_rl_resource(resource_id)
+        if resource.status == RlStatus.READY:
+            return resource
+        simulator.advance(300)
+    raise AssertionError(f"{resource_id} is {resource.status}")
+
+
+def test_rl_is_estimated_and_stopped_with_its_sessions_only_by_force(simulator, client: TogetherClient):
+    base_model = client.list_rl_resources().items[0].base_model
+    cost = client.estimate_rl_cost(base_model=base_model, num_generator_replicas=1)
+    dearer = client.estimate_rl_cost(base_model=base_model, num_generator_replicas=2)
+    assert 0 < (cost.nano_dollars_per_hour or 0) < (dearer.nano_dollars_per_hour or 0)
+    resource = start_rl(simulator, client, base_model)
+    simulator.call("POST", "/v1/rl/training-sessions", {"model_resources_id": resource.id})
+    assert resource.id in {session.model_resources_id for session in client.list_rl_sessions().items}
+
+    with pytest.raises(InvalidRequestError):
+        client.stop_rl_resource(resource.id)
+    asked = client.stop_rl_resource(resource.id, force=True)
+
+    assert asked.status in {RlStatus.STOPPING, RlStatus.STOPPED}
+    simulator.advance(HOUR_SECONDS)
+    assert client.get_rl_resource(resource.id).status == RlStatus.STOPPED
+
+
+def test_small_pages_of_rl_give_the_same_list_as_one_big_page(client: TogetherClient):
+    whole = client.list_rl_sessions()
+    call = ApiCall(template="/v1/rl/training-sessions", query={"limit": 1})
+
+    pages = list(client.iterate_pages(PageWalk(model=RlSession, next_call=call)))
+
+    assert len(pages) == len(whole.items) > 1
+    assert [item.id for page in pages for item in page.items] == [item.id for item in whole.items]
 
 
 async def test_the_async_client_reads_the_same_lists(simulator: SimulatorProcess):
