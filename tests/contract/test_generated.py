@@ -31,6 +31,21 @@ SUITES = {
     "endpoints/test_rollouts.py": "list",
     "models/test_remote_uploads.py": "list",
 }
+#: Test files of what is rented beside inference; the simulator has all of their operations.
+COMPUTE_SUITES = (
+    "test_clusters.py",
+    "clusters/test_remediations.py",
+    "clusters/test_storage.py",
+    "beta/test_jig.py",
+    "beta/jig/test_queue.py",
+    "beta/jig/test_secrets.py",
+    "beta/jig/test_volumes.py",
+    "post_training/test_checkpoints.py",
+    "post_training/test_model_resources.py",
+    "post_training/test_operations.py",
+    "post_training/test_sessions.py",
+    "post_training/test_supported_models.py",
+)
 #: Its third HTTP backend is an optional package that the product does not use.
 _LEFT_OUT = "not aiohttp"
 
@@ -69,3 +84,12 @@ def test_the_generated_tests_pass(sdk_source, tmp_path):
             passed += run_generated(sdk_source, process, tmp_path, f"({keyword}) and {_LEFT_OUT}", names)
 
     assert passed > 600
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_generated_tests_of_rented_compute_pass(sdk_source, tmp_path):
+    with SimulatorProcess(scenario="demo", any_id=True) as process:
+        passed = run_generated(sdk_source, process, tmp_path, _LEFT_OUT, COMPUTE_SUITES)
+
+    assert passed > 1_100
