@@ -92,6 +92,20 @@ def test_foreign_fields_words_and_nulls_are_survived_in_every_list(
     assert (len(listing.items), listing.complete, listing.malformed) == (count, True, ())
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_malformed_entry_of_every_list_costs_only_itself(simulator, client: TogetherClient, kind: str):
+    list_all, _ = KINDS[kind]
+    project_id = own_project(client)
+    whole = list_all(client, project_id)
+    simulator.add_fault("malformed_item", route="/v*")
+
+    listing = list_all(client, project_id)
+
+    assert (len(listing.items), len(listing.malformed)) == (len(whole.items) - 1, 1)
+    assert listing.complete, "its identity could be read, so nothing is missing"
+    assert listing.malformed[0].id in {item.id for item in whole.items}
+
+
 def test_regions_and_configs_offer_something_to_choose_from(client: TogetherClient):
     project_id = own_project(client)
     regions, configs = client.list_regions(), client.list_configs(project_id)
