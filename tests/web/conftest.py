@@ -10,7 +10,16 @@ import time_machine
 
 from dashboard.accounts.models import Connection, Team
 from dashboard.mirror import store_traffic
-from dashboard.mirror.models import Deployment, Endpoint, Project, SyncRun, TrafficCoverage
+from dashboard.mirror.groups import GROUPS
+from dashboard.mirror.models import (
+    Deployment,
+    Endpoint,
+    Project,
+    Resource,
+    ResourceKind,
+    SyncRun,
+    TrafficCoverage,
+)
 from dashboard.together_api.metrics import TrafficIncrease
 from tests import factories
 from tests.factories import NOW
@@ -62,6 +71,12 @@ class Desk:
             **fields,
         )
 
+    def resource(self, kind: ResourceKind, name: str = "", **fields: Any) -> Resource:
+        """Write a resource of the team's project; its groups were read completely 20 s ago."""
+        if name:
+            fields["name"] = name
+        return factories.make_resource(kind=kind, project=self.project, **fields)
+
     def traffic(self, endpoint: Endpoint, *, per_minute: int, minutes: int = 120) -> None:
         """Write requests for the last minutes, all of them read."""
         deployment = endpoint.deployments.get()
@@ -99,5 +114,7 @@ def desk(frozen: None, team: Team) -> Desk:
     connection = factories.make_connection(name="Fernhill", backfilled_at=NOW, health="working")
     factories.make_sync_run(connection=connection)
     factories.make_sync_run(connection=connection, resource=SyncRun.Resource.TRAFFIC)
+    for group in GROUPS:
+        factories.make_sync_run(connection=connection, resource=group.run)
     factories.beat_all()
     return Desk(connection, factories.make_project(connection=connection, team=team, name="search"), team)
