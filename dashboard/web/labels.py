@@ -42,3 +42,25 @@ def format_rate(per_minute: float) -> str:
 def format_count(count: float) -> str:
     """Return a count in full below a million, else in millions: ``118,402``, ``31.6 M``."""
     return f"{count:,.0f}" if count < 1_000_000 else f"{count / 1_000_000:,.1f} M"
+
+
+def format_bytes(count: int) -> str:
+    """Return a size in the largest unit of 1024 that leaves a whole part: ``512 B``, ``1.5 GiB``, ``120 MiB``."""
+    size, place = float(count), 0
+    while size >= 1024 and place < len(_SIZES) - 1:
+        size, place = size / 1024, place + 1
+    digits = 0 if not place or size >= 100 or size == int(size) else 1
+    return f"{size:,.{digits}f} {_SIZES[place]}"
+
+
+def format_parameters(count: float) -> str:
+    """Return a number of parameters as models are named: ``350 M``, ``9.7 B``, ``1.1 T``."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if count >= size:
+            return f"{count / size:,.1f}".removesuffix(".0") + f" {unit}"
+    return f"{count:,.0f}"
+
+
+def format_measured(value: float) -> str:
+    """Return a reading with four decimals, very small ones in powers of ten."""
+    return f"{value:.1e}" if value and abs(value) < 0.001 else f"{value:,.4f}"
