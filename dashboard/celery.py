@@ -40,23 +40,19 @@ app.conf.beat_schedule = {
     "sync-hardware": every(300, "mirror.sync_hardware", queue="sync"),
     # What runs or moves every half minute, what lies around every two (our choice; contract 16 knows no limits).
     **{
-        f"sync-{name}": every(seconds, "mirror.sync_group", queue="sync", name=name)
-        for name, seconds in {
-            "fine_tunes": 30,
-            "batches": 30,
-            "evaluations": 60,
-            "uploads": 30,
-            "clusters": 30,
-            "volumes": 60,
-            "containers": 30,
-            "rl": 60,
-            "files": 120,
-            "models": 120,
+        f"sync-resources-{seconds}": every(seconds, "mirror.sync_groups", queue="sync", names=names)
+        for seconds, names in {
+            30: ["fine_tunes", "batches", "uploads", "clusters", "containers"],
+            60: ["evaluations", "volumes", "rl"],
+            120: ["files", "models"],
         }.items()
     },
     "sync-details": every(15, "mirror.sync_details", queue="sync"),
+    "sync-model-catalogue": every(900, "mirror.sync_model_catalogue", queue="sync"),
     "sync-regions": every(3600, "mirror.sync_regions", queue="sync"),
     "sync-unit-prices": every(600, "mirror.sync_unit_prices", queue="sync"),
     "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
+    # Questions whose own message was lost (lifecycle/estimates.py).
+    "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),
     "prune": every(3600, "mirror.prune", queue="sync"),
 }

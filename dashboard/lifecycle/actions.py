@@ -16,12 +16,12 @@ from dashboard.accounts.audit import Actor
 from dashboard.core import status
 from dashboard.lifecycle.errors import (
     GoneError,
-    InvalidBoundsError,
     NotFittingError,
     TooLateError,
     UnderWayError,
 )
 from dashboard.lifecycle.models import ActionStep, StopAction
+from dashboard.lifecycle.values import check_bounds
 from dashboard.lifecycle.wants import IN_ORDER
 from dashboard.lifecycle.wishes import (
     ENDED,
@@ -308,16 +308,6 @@ def _find_present(endpoint: Endpoint) -> list[Deployment]:
         .select_related("endpoint")
         .order_by("pk")
     )
-
-
-def check_bounds(min_replicas: int, max_replicas: int) -> None:
-    """Raise InvalidBoundsError for bounds that no running deployment can have."""
-    if min_replicas < 1:
-        raise InvalidBoundsError(
-            "At least one replica is needed; to have none, stop it", field="min_replicas"
-        )
-    if max_replicas < min_replicas:
-        raise InvalidBoundsError("The upper bound lies below the lower one", field="max_replicas")
 
 
 def refuse_beside_delete(deployment: Deployment) -> None:

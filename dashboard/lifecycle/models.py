@@ -257,6 +257,7 @@ class PriceEstimate(models.Model):
 
     state = models.CharField(max_length=12, choices=State.choices, default=State.PENDING)
     attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(db_default=Now())
     answered_at = models.DateTimeField(null=True)
     nano_usd = models.BigIntegerField(null=True, help_text="None: not answered, or the provider cannot tell")
     limit_nano_usd = models.BigIntegerField(null=True, help_text="what the account may spend on it")

@@ -1,10 +1,11 @@
-"""Celery's path to the acts; the enforcer is the other one."""
+"""Celery's path to the acts (the enforcer is the other one), and to questions about prices."""
 
 import os
 import threading
 
 from celery import shared_task
 
+from dashboard.lifecycle import estimates
 from dashboard.lifecycle.reconcile import reconcile_once
 
 
@@ -12,3 +13,9 @@ from dashboard.lifecycle.reconcile import reconcile_once
 def reconcile() -> None:
     """Bring due acts forward. Runs every two seconds, in several threads at once: claims keep them apart."""
     reconcile_once(f"worker-stops/{os.getpid()}/{threading.get_ident()}")
+
+
+@shared_task(name=estimates.TASK)
+def estimate_prices() -> None:
+    """Ask the provider for the price estimates that people wait for. Sent with each question, and as a sweep."""
+    estimates.answer_pending()

@@ -1,6 +1,7 @@
 """Write requested acts: the rows behind actions.py and its sisters, which hold the rules."""
 
 import json
+import uuid
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -48,7 +49,8 @@ class Asker:
 class Wish:
     """One request, checked: what to write. `deployment` None beside an endpoint = the whole endpoint.
 
-    `burn` in nano-dollars per hour (low, high), None = as the mirror has it. `secrets` are sealed to the row.
+    `burn` in nano-dollars per hour (low, high), None = as the mirror has it. `secrets` are sealed to the row, whose
+    `public_id` is known beforehand for names that are built from it.
     """
 
     kind: StopAction.Kind
@@ -63,6 +65,7 @@ class Wish:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     burn: tuple[int | None, int | None] | None = None
+    public_id: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
     def name(self) -> str:
@@ -146,6 +149,7 @@ def write_wish(wish: Wish) -> Requested:
     low, high = wish.burn if wish.burn is not None else _estimate_burn(wish)
     about = wish.endpoint or wish.resource
     action = StopAction.objects.create(
+        public_id=wish.public_id,
         kind=wish.kind,
         endpoint=wish.endpoint,
         deployment=wish.deployment,
