@@ -13,6 +13,8 @@ from simulator.errors import ApiError, render_error
 from simulator.faults import FaultBook, FaultGate
 from simulator.journal import Journal
 from simulator.resources import (
+    ab_experiments,
+    adapters,
     analytics,
     chat,
     clusters,
@@ -37,8 +39,9 @@ from simulator.resources import (
     remediations,
     rl,
     rl_sessions,
+    rollouts,
     serverless_models,
-    side_lists,
+    shadow_experiments,
     supported_models,
     usage,
     volumes,
@@ -52,7 +55,10 @@ RESOURCES = (
     deployments,
     events,
     analytics,
-    side_lists,
+    ab_experiments,
+    shadow_experiments,
+    rollouts,
+    adapters,
     placement_profiles,
     hardware,
     model_uploads,  # before models: their path would take "uploads" for an id

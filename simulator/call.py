@@ -13,6 +13,7 @@ from starlette.routing import Route
 from simulator.errors import BAD_KEY, ApiError, BareError, bad_request, not_found
 from simulator.jobs.endings import settle_jobs
 from simulator.lifecycle import STOP_FAULTS
+from simulator.rollout_progress import advance_rollouts
 from simulator.world import SDK_TEST_KEY, Endpoint, Identity, Project, World
 
 
@@ -109,6 +110,7 @@ async def read_call(
     """
     world: World = request.app.state.world
     world.registry.refresh(world.now_ms())
+    advance_rollouts(world, world.now_ms())
     settle_jobs(world, world.now_ms())
     # Of a write that the journal repeats, the scope says who it was: the key itself is written nowhere.
     identity = request.scope.get("simulator.identity") or find_identity(

@@ -12,6 +12,7 @@ from simulator.charges import Source
 from simulator.clock import HOUR_MS, Clock, format_time
 from simulator.compute.agenda import Tempo
 from simulator.compute.state import Compute
+from simulator.experiments import Experiments
 from simulator.identifiers import derive_etag, derive_id, derive_number, derive_uuid
 from simulator.jobs.charges import charge_jobs
 from simulator.jobs.store import Jobs
@@ -186,6 +187,7 @@ class World:
     generations: dict[str, Generation] = field(default_factory=dict)
     serverless_tokens: dict[tuple[int, str, str, str], tuple[int, int]] = field(default_factory=dict)
     usage_windows: dict[tuple[str, int, int], list[dict[str, Any]]] = field(default_factory=dict)
+    experiments: Experiments = field(default_factory=Experiments)
     gpu_quota: dict[str, int] = field(default_factory=dict)  # GPUs of a type per organisation
     tokens_per_second: float = 120.0
     first_token_seconds: float = 0.15
@@ -334,6 +336,7 @@ class World:
         )
         del endpoint.deployments[deployment.deployment_id], self.deployments[deployment.deployment_id]
         self.by_inference_name.pop(deployment.name, None)
+        self.experiments.forget_deployment(deployment.deployment_id)
         endpoint.former.append(deployment)
         self.deleted_deployments.append((deployment, at_ms))
         endpoint.payload_until_ms = 0
@@ -346,6 +349,7 @@ class World:
         for deployment in tuple(endpoint.deployments.values()):
             self.remove_deployment(deployment, at_ms=at_ms)
         del self.endpoints[endpoint.endpoint_id]
+        self.experiments.forget_endpoint(endpoint.endpoint_id)
         self.by_inference_name.pop(endpoint.name, None)
 
     def remove_legacy(self, legacy: LegacyEndpoint, *, at_ms: int) -> None:

@@ -28,7 +28,11 @@ def traffic_shares(endpoint: Endpoint, *, now_ms: int) -> dict[str, float]:
 def encode_endpoint(world: World, endpoint: Endpoint, *, now_ms: int) -> bytes:
     """Return the JSON of an endpoint; encoded anew only after a write or when a deployment moved by itself."""
     if now_ms >= endpoint.payload_until_ms:
-        endpoint.payload = orjson.dumps(describe_endpoint(endpoint, now_ms=now_ms))
+        body = describe_endpoint(endpoint, now_ms=now_ms)
+        rollout = world.experiments.active_rollout(endpoint.endpoint_id)
+        if rollout is not None:
+            body["activeRolloutId"] = rollout.rider_id
+        endpoint.payload = orjson.dumps(body)
         endpoint.payload_until_ms = min(
             (deployment.workload.next_change_ms() for deployment in endpoint.deployments.values()),
             default=1 << 62,

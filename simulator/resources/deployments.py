@@ -354,6 +354,8 @@ def delete_deployment(call: Call) -> Response:
         raise bad_request("the deployment must be stopped before it can be deleted")
     if any(deployment_id == deployment.deployment_id for deployment_id, _ in endpoint.traffic_split):
         raise bad_request("the deployment must be removed from the endpoint's traffic split before deletion")
+    if rider := call.world.experiments.holds(endpoint.endpoint_id, deployment.deployment_id):
+        raise bad_request(f"the deployment takes part in {rider}: take it out first")
     call.world.remove_deployment(deployment, at_ms=call.now_ms)
     return json_answer({})
 
