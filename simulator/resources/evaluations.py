@@ -77,8 +77,11 @@ def read_evaluation(call: Call) -> Response:
 
 
 def read_status(call: Call) -> Response:
+    """Answer the status, and the results once there are any."""
     evaluation = _find(call)
-    return json_answer({"status": evaluation.status(call.now_ms), "results": evaluation.results(call.now_ms)})
+    results = evaluation.results(call.now_ms)
+    answer: dict[str, Any] = {"status": evaluation.status(call.now_ms)}
+    return json_answer(answer if results is None else {**answer, "results": results})
 
 
 def create_evaluation(call: Call) -> Response:

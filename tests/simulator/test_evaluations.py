@@ -130,7 +130,7 @@ def test_the_list_is_bare_newest_first_and_ten_long(demo):
 def test_the_status_call_tells_status_and_results(demo):
     for job in demo.get("/v1/evaluation?limit=100"):
         answer = demo.get(f"/v1/evaluation/{job['workflow_id']}/status")
-        assert answer == {"status": job["status"], "results": job["results"]}
+        assert (answer["status"], answer.get("results")) == (job["status"], job["results"])
 
 
 @pytest.mark.parametrize("kind", ["classify", "score", "compare"])
