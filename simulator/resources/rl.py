@@ -143,8 +143,7 @@ def estimate_cost(call: Call) -> Response:
 def stop_resource(call: Call) -> Response:
     resource = find_resource(call, call.path["resource_id"])
     if not call.world.any_id:
-        fields = call.body if isinstance(call.body, dict) else {}
-        if resource.active_sessions and not fields.get("force"):
+        if resource.active_sessions and not call.flag("force"):
             raise bad_request("the resource has active training sessions; set force to stop them too")
         resource.stop(call.now_ms, session_state=STOPPED)
     return _answer(call, resource)

@@ -195,6 +195,7 @@ def _describe_operation(session: RlSession, operation: Operation, *, now_ms: int
 
 
 def start_operation(call: Call) -> Response:
+    """Begin an operation. The Idempotency-Key header is not looked at: a repetition is a second operation."""
     resource, session = _find(call)
     kind = call.path["kind"]
     if kind not in OPERATIONS:

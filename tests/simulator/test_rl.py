@@ -83,7 +83,7 @@ def test_it_costs_what_the_estimate_says_while_it_is_ready(sim):
     assert bill(sim, identifier) == 0
     sim.advance(3600)
     one_hour = bill(sim, identifier)
-    sim.send("POST", f"{RESOURCES}/{identifier}/stop", {})
+    sim.send("POST", f"{RESOURCES}/{identifier}/stop")
     sim.advance(3600)
 
     line = sim.get("/v1/billing/usage?granularity=hour")["data"][-1]["line_items"][0]
@@ -133,9 +133,9 @@ def test_a_resource_in_use_is_stopped_by_force_only(sim):
     identifier = start(sim)
     session = run_session(sim, identifier)
 
-    sim.send("POST", f"{RESOURCES}/{identifier}/stop", {}, status=400)
+    sim.send("POST", f"{RESOURCES}/{identifier}/stop", status=400)
     assert state(sim, identifier) == "READY"
-    sim.send("POST", f"{RESOURCES}/{identifier}/stop", {"force": True})
+    sim.send("POST", f"{RESOURCES}/{identifier}/stop?force=true")
 
     assert (state(sim, identifier), session_state(sim, session)) == ("STOPPING", "STOPPED")
 
@@ -223,7 +223,7 @@ def test_resources_belong_to_the_project_of_the_key(sim):
     sim.world.add_key("foreign", foreign)
 
     assert sim.get(RESOURCES, key="foreign")["data"] == []
-    sim.send("POST", f"{RESOURCES}/{identifier}/stop", {"force": True}, key="foreign", status=404)
+    sim.send("POST", f"{RESOURCES}/{identifier}/stop?force=true", key="foreign", status=404)
     assert state(sim, identifier) == "READY"
 
 
