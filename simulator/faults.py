@@ -282,3 +282,7 @@ def _delete_from_path(world: World, path: str) -> None:
             world.remove_deployment(world.deployments[part], at_ms=world.now_ms())
         elif part in world.legacy:
             world.remove_legacy(world.legacy[part], at_ms=world.now_ms())
+        elif part in world.jobs.fine_tunes:
+            world.jobs.remove_fine_tune(world.jobs.fine_tunes[part], at_ms=world.now_ms())
+        elif part in world.jobs.files:
+            del world.jobs.files[part]
