@@ -52,10 +52,10 @@ def make_catalogue_model(*, connection: Connection | None = None, **fields: Any)
 
 def make_config(*, model: CatalogueModel, hardware: Hardware, **fields: Any) -> ModelConfig:
     """Write a config that runs the catalogue's model on the hardware."""
-    number = next(_numbers)
+    remote_id = fields.pop("remote_id", f"cr_{next(_numbers)}")
     values = {
-        "remote_id": f"cr_{number}",
-        "name": f"projects/{PUBLIC}/configs/cr_{number}",
+        "remote_id": remote_id,
+        "name": f"projects/{PUBLIC}/configs/{remote_id}",
         "reference_model_id": model.remote_id,
         "hardware": hardware.name,
         "adapter_mode": "disabled",

@@ -44,16 +44,8 @@ class Entry:
 
 def load_deprecations() -> DeprecationList:
     """Return all that is known to be deprecated, by the list and by the catalogues. Two queries."""
-    entries = [
-        Deprecation(
-            model=row.model,
-            removal_on=row.removal_on,
-            replacement=row.replacement,
-            is_dedicated_possible=row.is_dedicated_possible,
-            source=row.source,
-        )
-        for row in ModelDeprecation.objects.all()
-    ]
+    columns = ("model", "removal_on", "replacement", "is_dedicated_possible", "source")
+    entries = [Deprecation(*row) for row in ModelDeprecation.objects.values_list(*columns)]
     marked = CatalogueModel.objects.filter(support=CATALOGUE_STATUS, absent_since=None)
     return list_deprecations(entries, marked=set(marked.values_list("name", flat=True)))
 

@@ -16,7 +16,7 @@ from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
 from dashboard.lifecycle.models import StopAction
 from dashboard.mirror.models import Deployment, Endpoint, Project, Resource, ResourceKind
-from tests import factories
+from tests import factories, model_factories
 from tests.conftest import sign_in
 
 NEW_PASSWORD = "another correct horse battery"
@@ -118,7 +118,10 @@ ADDRESSES: dict[str, Address] = {
     "endpoint_start": Address(_endpoint, is_scoped=True),
     "endpoint_scale": Address(_endpoint, is_scoped=True),
     "endpoint_delete": Address(_endpoint, is_scoped=True),
+    "endpoint_configure": Address(_endpoint, is_scoped=True),
+    "endpoint_split": Address(_endpoint, is_scoped=True),
     "job": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
+    "job_cancel": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
     "file": Address(lambda world: {"pk": world.file.pk}, is_scoped=True),
     "resource_events": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
     "resource_raw": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
@@ -188,12 +191,34 @@ def _stop_deployment(world: World) -> None:
     )
 
 
+def _offer_model(world: World) -> None:
+    model = model_factories.make_catalogue_model(connection=world.connection, name="Qwen/Qwen3-32B")
+    hardware = factories.make_hardware(connection=world.connection)
+    model_factories.make_config(model=model, hardware=hardware, remote_id="cr_sample")
+
+
+def _deployment(world: World) -> dict[str, Any]:
+    return _key(world) | {
+        "model": "Qwen/Qwen3-32B",
+        "project": world.project.pk,
+        "endpoint_name": "brand-new",
+        "config": "cr_sample",
+        "min_replicas": 1,
+        "max_replicas": 1,
+        "weight": 1,
+    }
+
+
 FORMS: dict[str, Act] = {
     "endpoints_stop": Act(lambda world: _key(world) | {"endpoint": [world.endpoint.pk]}),
     "endpoint_stop": Act(_key),
     "endpoint_start": Act(_bounds, _stop_deployment),
     "endpoint_scale": Act(_bounds),
     "endpoint_delete": Act(_key, _stop_deployment),
+    "endpoint_configure": Act(_bounds),
+    "endpoint_split": Act(lambda world: _key(world) | {f"weight_{world.deployment.pk}": 1}),
+    "deploy": Act(_deployment, _offer_model),
+    "job_cancel": Act(_key),
     "action_send_again": Act(),
     "action_cancel": Act(),
     "account_logout": Act(),

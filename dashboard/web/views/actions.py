@@ -22,11 +22,11 @@ from dashboard.lifecycle.errors import ActionError
 from dashboard.lifecycle.models import StopAction
 from dashboard.lifecycle.receipts import read_receipt
 from dashboard.lifecycle.wishes import Requested
-from dashboard.mirror.models import Deployment
+from dashboard.mirror.models import Deployment, SyncRun
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
-from dashboard.web.page import page_context
+from dashboard.web.page import group_context, page_context
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import (
     Target,
@@ -56,7 +56,7 @@ def stop_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         made = _ask_stop(request, target, key=form.read_key())
     except ActionError as error:
         return _confirm_stop(request, [target], action=request.get_full_path(), error=error.sentence)
-    return _finish(request, made, verb="Stop", name=target.name)
+    return finish_act(request, made, verb="Stop", name=target.name)
 
 
 def stop_endpoints(request: HttpRequest) -> HttpResponse:
@@ -88,7 +88,7 @@ def stop_endpoints(request: HttpRequest) -> HttpResponse:
             refusals.append(error.sentence)
     if not made:
         return _confirm_stop(request, targets, action=action, left_out=left_out, error=" ".join(refusals))
-    return _finish(
+    return finish_act(
         request,
         made,
         verb="Stop",
@@ -134,7 +134,7 @@ def delete_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         except ActionError as refusal:
             error = refusal.sentence
         else:
-            return _finish(request, [made], verb="Delete", name=target.name)
+            return finish_act(request, [made], verb="Delete", name=target.name)
     context = _dialog_context(request, target) | {"error": error, "cancel_label": "Keep it"}
     return render_dialog(
         request, "actions/_confirm_delete.html", context, title="Delete", status=CONFLICT if error else 200
@@ -218,7 +218,7 @@ def _act_on_replicas(
         form.add_error(error.field or None, error.sentence)
         code = REFUSED if error.field else CONFLICT
         return _show_replicas(request, target, form, verb=verb, status_code=code)
-    return _finish(request, [made], verb=verb, name=target.name)
+    return finish_act(request, [made], verb=verb, name=target.name)
 
 
 def _ask_stop(request: HttpRequest, target: Target, *, key: str) -> list[Requested]:
@@ -303,10 +303,16 @@ def _show_replicas(
     return render_dialog(request, "actions/_replicas.html", context, title=verb, status=status_code)
 
 
-def _finish(
-    request: HttpRequest, made: Sequence[Requested], *, verb: str, name: str, trouble: str = ""
+def finish_act(
+    request: HttpRequest,
+    made: Sequence[Requested],
+    *,
+    verb: str,
+    name: str,
+    trouble: str = "",
+    groups: Sequence[SyncRun.Resource] = (),
 ) -> HttpResponse:
-    """Say what was asked for, and let the page wait for it."""
+    """Say what was asked for, and let the page wait for it; `groups` are those whose age that page shows."""
     first = made[0]
     url = reverse("action", args=[first.action.public_id])
     back = url if len(made) == 1 else reverse("endpoints")
@@ -322,6 +328,7 @@ def _finish(
     response = finish_dialog(request, redirect_to=back, toasts=[toast])
     if not is_partial(request):
         return redirect(back)
-    context = page_context(request, take_snapshot(request)) | {"is_refresh": True, "is_partial": True}
+    context = group_context(request, take_snapshot(request), groups)
+    context |= {"is_refresh": True, "is_partial": True}
     response.write(render_to_string("overview/_notices.html", context, request))
     return response
