@@ -20,7 +20,7 @@ SOURCE = (
 )
 #: Paths that the simulator has, without the `/v1` of the server's address.
 _PATHS = re.compile(
-    r"/(files|fine-tunes|batches|evaluation|models|jobs|endpoints|hardware|compute|clusters|deployments|rl)(/|$)"
+    r"/(files|fine-tunes|batches|evaluation|models|jobs|endpoints|hardware|compute|clusters|deployments|queue|rl)(/|$)"
 )
 _PROSE = frozenset({"description", "example", "examples", "title", "summary", "x-codeSamples", "default"})
 _METHODS = ("get", "post", "put", "patch", "delete")

@@ -93,6 +93,10 @@ DEFECTS = (
         "events that came later",
         _add_members("job_restarted", "early_stopped", "tokenized_dataset_upload_complete"),
     ),
+    Defect("states of containers that came later", _add_members("Updating", "ScaledToZero")),
+    Defect("GPUs of containers that came later", _add_members("h100-40gb-mig", "h200-140gb")),
+    Defect("states of volumes that came later", _add_members("provisioning", "deleting", "access_revoked")),
+    Defect("GPUs of clusters that came later", _add_members("H100_SXM_INF", "B300_SXM", "GB200_SXM")),
 )
 
 
