@@ -28,6 +28,8 @@ READS = {
     "GET /endpoints/{endpointId}": ("/v1/endpoints?type=dedicated", "id"),
     "GET /hardware": None,
     "GET /models": None,
+    "GET /jobs": None,
+    "GET /jobs/{jobId}": ("/v1/jobs", "job_id"),
     "GET /clusters/availability-zones": None,
 }
 MOST_EACH = 60
@@ -103,6 +105,20 @@ def test_what_is_written_fits_the_specification(process, training_file):
     parameters = process.call("GET", "/v1/evaluation?limit=1")[0]["parameters"]
     order = {"type": "compare", "parameters": {**parameters, "model_a": "one", "model_b": "two"}}
     assert check("POST /evaluation", *ask(process, "POST", "/v1/evaluation", order)) == []
+
+
+def test_uploads_and_hardware_of_a_model_fit_the_specification(process):
+    check = specification().check
+    order = {"model_name": "from-spec", "model_source": "unsloth/gpt-oss-20b", "description": "Tuned"}
+
+    status, created = ask(process, "POST", "/v1/models", order)
+    hardware = ask(process, "GET", "/v1/hardware?model=openai/gpt-oss-20b")
+
+    assert check("POST /models", status, created) == []
+    assert check("GET /jobs/{jobId}", *ask(process, "GET", f"/v1/jobs/{created['data']['job_id']}")) == []
+    assert check("GET /hardware", *hardware) == []
+    assert all("availability" in item for item in hardware[1]["data"])
+    assert check("GET /models", *ask(process, "GET", "/v1/models?dedicated=true")) == []
 
 
 @pytest.mark.parametrize(
