@@ -93,9 +93,10 @@ DATABASES = {
         conn_health_checks=True,
     )
 }
+# Seconds. A page or a task that waits longer waits for nothing good; 0, for migrations, waits for ever.
+STATEMENT_TIMEOUT = env.read_integer("DATABASE_STATEMENT_TIMEOUT_SECONDS", default=30)
 DATABASES["default"].setdefault("OPTIONS", {})["options"] = (
-    # A page or a task that waits longer than this waits for nothing good; migrations set their own.
-    "-c statement_timeout=30s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s"
+    f"-c statement_timeout={STATEMENT_TIMEOUT}s -c idle_in_transaction_session_timeout=60s -c lock_timeout=10s"
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.read_text("REDIS_URL")

@@ -125,6 +125,20 @@ def test_the_application_is_no_superuser(production: Production, servers: tuple[
     assert row == ("desk", False)
 
 
+@pytest.mark.parametrize(("service", "timeout"), [("migrate", "0"), ("web", "30s"), ("worker-sync", "30s")])
+def test_migrations_may_take_their_time_and_nothing_else(
+    production: Production, service: str, timeout: str
+) -> None:
+    program = (
+        "from django.db import connection as c; k = c.cursor(); k.execute('SHOW statement_timeout');"
+        " print('timeout', k.fetchone()[0])"
+    )
+
+    shown = production.run([sys.executable, "manage.py", "shell", "-c", program], service=service)
+
+    assert f"timeout {timeout}\n" in shown.stdout, shown.stderr
+
+
 @pytest.mark.parametrize("service", ["web", "worker-sync", "migrate", "enforcer"])
 def test_check_deploy_has_nothing_to_say(production: Production, service: str) -> None:
     checked = production.run(
