@@ -34,20 +34,19 @@ def main() -> int:
 
 
 def measure_resources(simulator: SimulatorProcess) -> list[Figure]:
-    """Return the figures of everything that is no endpoint, read group by group as the beat table does."""
+    """Return the figures of everything that is no endpoint, read in one pass."""
     from django.db import connection as database
 
     from dashboard.accounts.models import Connection
     from dashboard.mirror.groups import GROUPS
     from dashboard.mirror.models import Resource
-    from dashboard.mirror.sync_resources import sync_group
+    from dashboard.mirror.sync_resources import sync_groups
 
     # That of the endpoints: a second connection to the same organisation would leave the projects to the first.
     connection = Connection.objects.get()
 
     def sync_all(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        for group in GROUPS:
-            sync_group(connection, group.run, group.sources, clock=clock)
+        sync_groups(connection, GROUPS, clock=clock)
 
     first_floors, firsts, unchanged_floors, unchanged, written = [], [], [], [], 0
     sync_all()

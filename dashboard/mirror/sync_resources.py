@@ -1,11 +1,15 @@
-"""Mirror one group of resources of a connection: list, compare, ask for what is missing, write. The same for all kinds.
+"""Mirror groups of resources of a connection: list, compare, ask for what is missing, write. The same for all kinds.
 
-The listing carries everything that a row shows (contract 5 to 9, 13); what only a GET by id tells (events, curves,
-checkpoints) is read apart, by sync_details.py.
+The groups of a pass are listed side by side over one session, and each is written as soon as its own listings are in:
+a listing that hangs delays its group and no other. The listing carries everything that a row shows (contract 5 to 9,
+13); what only a GET by id tells (events, curves, checkpoints) is read apart, by sync_details.py.
 """
 
+import asyncio
 import functools
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
@@ -15,6 +19,7 @@ from dashboard.accounts.models import Connection
 from dashboard.mirror import fetch
 from dashboard.mirror.diff import Item, Known, compare
 from dashboard.mirror.fetch import Answer
+from dashboard.mirror.groups import Group
 from dashboard.mirror.kinds.source import EVERYWHERE, Source
 from dashboard.mirror.models import Project, Resource, SyncRun
 from dashboard.mirror.runs import Tally, find_previous_start, record_run
@@ -26,115 +31,134 @@ from dashboard.together_api.errors import ApiError, NotFoundError, PermissionDen
 from dashboard.together_api.pagination import Listing
 from dashboard.together_api.payloads.base import describe
 
-# GETs that confirm an absence, per pass; the rest waits for the next one.
+logger = logging.getLogger(__name__)
+
+# GETs that confirm an absence, per group and pass; the rest waits for the next one.
 MOST_CONFIRMATIONS = 50
 
-
-@dataclass(frozen=True, slots=True)
-class KnownResource:
-    """A mirrored resource as comparing needs it; `scope` is the project whose listing shows it."""
-
-    scope: str
-    row: Known
+# Kind, scope and remote id.
+Key = tuple[str, str, str]
 
 
 @dataclass(slots=True)
 class Findings:
-    """What the listings of a pass say that the mirror does not. `missing` says whether it is the second look."""
+    """What the listings of a group say that the mirror does not. `missing` says whether it is the second look."""
 
     seen: list[SeenResource] = field(default_factory=list)
-    missing: dict[tuple[str, str, str], bool] = field(default_factory=dict)
+    missing: dict[Key, bool] = field(default_factory=dict)
     malformed: list[payloads.MalformedItem] = field(default_factory=list)
 
 
-def sync_group(
-    connection: Connection,
-    run_resource: SyncRun.Resource,
-    sources: Sequence[Source],
-    *,
-    clock: Clock = timezone.now,
-) -> None:
-    """Bring the mirror of these kinds up to date, as one recorded run."""
-    with record_run(connection, run_resource, clock=clock) as recorded:
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One group under way: its run, what the mirror held of it by kind, scope and remote id, what was found."""
+
+    group: Group
+    run: SyncRun
+    tally: Tally
+    known: Mapping[tuple[str, str], Mapping[str, Known]]
+    ending: ExitStack
+    findings: Findings = field(default_factory=Findings)
+
+
+def sync_groups(connection: Connection, groups: Sequence[Group], *, clock: Clock = timezone.now) -> None:
+    """Bring the mirror of these groups up to date, one recorded run each.
+
+    A group whose lock is held elsewhere is left out. An error that is not the provider's ends its own group; it is
+    raised after the others have been written.
+    """
+    projects = Project.objects.filter(connection=connection, absent_since=None)
+    project_ids = list(projects.values_list("remote_id", flat=True))
+    begun = [one for group in groups if (one := _begin(connection, group, project_ids, clock=clock))]
+    if not begun:
+        return
+    failures: list[Exception] = []
+    with open_session(connection, clock=clock) as session:
+        for one in _list_side_by_side(session, begun, project_ids):
+            try:
+                with one.ending:
+                    _finish(connection, one, session)
+            except Exception as error:  # the other groups come first
+                logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
+                failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def _begin(connection: Connection, group: Group, project_ids: Sequence[str], *, clock: Clock) -> Pass | None:
+    """Start a run, None when it has ended already: its lock is held elsewhere, or there is nothing to ask."""
+    with ExitStack() as stack:
+        recorded = stack.enter_context(record_run(connection, group.run, clock=clock))
         if recorded is None:
-            return
+            return None
         run, tally = recorded
-        projects = list(Project.objects.filter(connection=connection, absent_since=None))
-        if not projects:
+        if not project_ids:
             tally.report("No project is known yet; this is read once the list of projects is there.")
-            return
-        known = _load_known(connection, sources)
-        findings = Findings()
-        with open_session(connection, clock=clock) as session:
-            _list_all(session, run, tally, sources, [one.remote_id for one in projects], known, findings)
-            looks = dict(sorted(findings.missing.items(), key=lambda pair: not pair[1])[:MOST_CONFIRMATIONS])
-            gone = _confirm_gone(session, sources, looks)
-        now = clock()
-        tally.note_malformed(
-            keep_malformed(connection, resource=run_resource.value, items=findings.malformed, now=now)
-        )
-        written = store_resources(
-            connection,
-            ResourceObservation(
-                seen_before=find_previous_start(connection, run_resource, before=run),
-                observed_at=now,
-                seen=findings.seen,
-                missing=[
-                    (kind, one)
-                    for (kind, scope, one), second in looks.items()
-                    if not second and (kind, scope, one) in gone
-                ],
-                absent=[
-                    (kind, one)
-                    for (kind, scope, one), second in looks.items()
-                    if second and (kind, scope, one) in gone
-                ],
-                found=[
-                    (kind, one)
-                    for (kind, scope, one), second in looks.items()
-                    if second and (kind, scope, one) not in gone
-                ],
-            ),
-        )
-        tally.add_written(written)
+            return None
+        known = _load_known(connection, group.sources)
+        return Pass(group, run, tally, known, ending=stack.pop_all())
 
 
-def _list_all(
-    session: Session,
-    run: SyncRun,
-    tally: Tally,
-    sources: Sequence[Source],
-    project_ids: Sequence[str],
-    known: Mapping[str, Mapping[str, KnownResource]],
-    findings: Findings,
-) -> None:
-    """Read the listings of all kinds and compare each with the mirror as it comes."""
-    by_kind = {source.kind.value: source for source in sources}
-    calls = {
-        (source.kind.value, scope): functools.partial(source.list, session.client, scope)
-        for source in sources
-        for scope in source.scopes(project_ids)
-    }
+def _list_side_by_side(
+    session: Session, passes: Sequence[Pass], project_ids: Sequence[str]
+) -> Iterator[Pass]:
+    """List all groups at once; yield each as soon as all its listings were compared."""
+    gate = asyncio.Semaphore(fetch.CONCURRENCY)
 
-    def take(key: tuple[str, str], answer: Answer[Listing[payloads.Resource]]) -> None:
-        kind, scope = key
-        mine = {remote_id: one.row for remote_id, one in known[kind].items() if one.scope == scope}
-        _compare_listing(by_kind[kind], scope, answer, mine, run=run, tally=tally, findings=findings)
+    async def list_group(one: Pass) -> Pass:
+        calls = {
+            (source, scope): functools.partial(source.list, session.client, scope)
+            for source in one.group.sources
+            for scope in source.scopes(project_ids)
+        }
+        take = functools.partial(_compare_listing, one=one)
+        await fetch.gather(calls, clock=session.clock, take=take, gate=gate)
+        return one
 
-    session.run(fetch.gather(calls, clock=session.clock, take=take))
+    async def wait(pending: Collection["asyncio.Task[Pass]"]) -> set["asyncio.Task[Pass]"]:
+        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        return done
+
+    async def begin() -> set["asyncio.Task[Pass]"]:
+        return {asyncio.create_task(list_group(one)) for one in passes}
+
+    pending = session.run(begin())
+    while pending:
+        done = session.run(wait(pending))
+        pending -= done
+        for task in done:
+            yield task.result()
+
+
+def _finish(connection: Connection, one: Pass, session: Session) -> None:
+    """Ask for what is missing and write everything of one group in one transaction."""
+    findings = one.findings
+    looks = dict(sorted(findings.missing.items(), key=lambda pair: not pair[1])[:MOST_CONFIRMATIONS])
+    gone = _confirm_gone(session, one.group.sources, looks)
+    now = session.clock()
+    one.tally.note_malformed(
+        keep_malformed(connection, resource=one.group.run.value, items=findings.malformed, now=now)
+    )
+
+    def choose(holds: Callable[[bool, bool], bool]) -> list[tuple[str, str]]:
+        return [(key[0], key[2]) for key, is_second in looks.items() if holds(is_second, key in gone)]
+
+    observation = ResourceObservation(
+        seen_before=find_previous_start(connection, one.group.run, before=one.run),
+        observed_at=now,
+        seen=findings.seen,
+        missing=choose(lambda is_second, is_gone: is_gone and not is_second),
+        absent=choose(lambda is_second, is_gone: is_gone and is_second),
+        found=choose(lambda is_second, is_gone: is_second and not is_gone),
+    )
+    one.tally.add_written(store_resources(connection, observation))
 
 
 def _compare_listing(
-    source: Source,
-    scope: str,
-    answer: Answer[Listing[payloads.Resource]],
-    known: Mapping[str, Known],
-    *,
-    run: SyncRun,
-    tally: Tally,
-    findings: Findings,
+    key: tuple[Source, str], answer: Answer[Listing[payloads.Resource]], *, one: Pass
 ) -> None:
     """Add what one listing says; an unreadable listing says nothing."""
+    (source, scope), tally, findings = key, one.tally, one.findings
     listing = answer.value
     if listing is None:
         if answer.error is not None and _says_unavailable(answer.error):
@@ -151,8 +175,8 @@ def _compare_listing(
             findings.malformed.append(payloads.MalformedItem(raw=raw, error="an item without an id", id=None))
         else:
             items.append(Item(remote_id, raw, source.payload.fingerprint_of(raw)))
-    is_complete = listing.complete and (source.most_listed is None or len(items) < source.most_listed)
-    diff = compare(known, items, is_complete=is_complete, now=run.started_at)
+    known = one.known.get((source.kind.value, scope), {})
+    diff = compare(known, items, is_complete=listing.complete, now=one.run.started_at)
     tally.seen += len(items)
     tally.unchanged += diff.unchanged
     if diff.is_suspicious:
@@ -173,23 +197,21 @@ def _compare_listing(
         findings.seen.append(
             SeenResource(reading, dict(item.raw), item.fingerprint, answer.fetched_at, answer.answered_at)
         )
-    findings.missing |= {(source.kind.value, scope, one): False for one in diff.newly_missing}
-    findings.missing |= {(source.kind.value, scope, one): True for one in diff.absent_candidates}
+    findings.missing |= {(source.kind.value, scope, remote_id): False for remote_id in diff.newly_missing}
+    findings.missing |= {(source.kind.value, scope, remote_id): True for remote_id in diff.absent_candidates}
 
 
-def _confirm_gone(
-    session: Session, sources: Sequence[Source], looks: Collection[tuple[str, str, str]]
-) -> set[tuple[str, str, str]]:
+def _confirm_gone(session: Session, sources: Sequence[Source], looks: Collection[Key]) -> set[Key]:
     """Return those that a GET by id answers with "gone"."""
+    if not looks:
+        return set()
     gets = {source.kind.value: source.get for source in sources}
     calls = {
-        (kind, scope, one): functools.partial(get, session.client, scope, one)
-        for kind, scope, one in looks
-        if (get := gets[kind]) is not None
+        (kind, scope, remote_id): functools.partial(gets[kind], session.client, scope, remote_id)
+        for kind, scope, remote_id in looks
     }
     answers = session.run(fetch.gather(calls, clock=session.clock))
-    gone = {key for key, answer in answers.items() if _says_gone(answer.error)}
-    return gone | {key for key in looks if gets[key[0]] is None}
+    return {key for key, answer in answers.items() if answer.error is not None and is_absent(answer.error)}
 
 
 def _says_unavailable(error: ApiError) -> bool:
@@ -197,20 +219,18 @@ def _says_unavailable(error: ApiError) -> bool:
     return isinstance(error, NotFoundError | PermissionDeniedError) and error.has_error_body
 
 
-def _says_gone(error: ApiError | None) -> bool:
-    return error is not None and is_absent(error)
-
-
-def _load_known(connection: Connection, sources: Sequence[Source]) -> dict[str, dict[str, KnownResource]]:
-    """Return every mirrored resource of these kinds, by kind and remote id. One query."""
-    known: dict[str, dict[str, KnownResource]] = {source.kind.value: {} for source in sources}
+def _load_known(connection: Connection, sources: Sequence[Source]) -> dict[tuple[str, str], dict[str, Known]]:
+    """Return every mirrored resource of these kinds, by kind and scope and by remote id. One query."""
     scoped = {source.kind.value for source in sources if source.is_scoped}
-    rows = Resource.objects.filter(connection=connection, kind__in=list(known)).values_list(
+    known: dict[tuple[str, str], dict[str, Known]] = {}
+    rows = Resource.objects.filter(
+        connection=connection, kind__in=[source.kind.value for source in sources]
+    ).values_list(
         "kind", "remote_id", "id", "fingerprint", "absent_since", "missing_since", "project__remote_id"
     )
     for kind, remote_id, pk, fingerprint, absent, missing, project_id in rows:
-        known[kind][remote_id] = KnownResource(
-            scope=project_id if kind in scoped else EVERYWHERE,
-            row=Known(pk, bytes(fingerprint), is_present=absent is None, missing_since=missing),
+        scope = project_id if kind in scoped else EVERYWHERE
+        known.setdefault((kind, scope), {})[remote_id] = Known(
+            pk, bytes(fingerprint), is_present=absent is None, missing_since=missing
         )
     return known

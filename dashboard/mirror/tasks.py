@@ -17,20 +17,24 @@ from dashboard.mirror import (
     sync_details,
     sync_endpoints,
     sync_events,
+    sync_models,
     sync_regions,
     sync_traffic,
     sync_unit_prices,
 )
-from dashboard.mirror.groups import GROUPS, Group
-from dashboard.mirror.models import Endpoint, Project, Resource, SyncRun
-from dashboard.mirror.sync_resources import sync_group
+from dashboard.mirror.groups import GROUPS
+from dashboard.mirror.models import Endpoint, Project, Resource
+from dashboard.mirror.sync_resources import sync_groups
 
 # A task that waited longer for a worker is dropped: the next tick computes from state anyway. Seconds.
 STALE_AFTER_SECONDS = 60
 
 
 def _spread(
-    task: "Task[Any, Any]", sync: Callable[[Connection], None], connection_id: int | None, **arguments: str
+    task: "Task[Any, Any]",
+    sync: Callable[[Connection], None],
+    connection_id: int | None,
+    **arguments: list[str],
 ) -> None:
     """Run `sync` for the connection, or ask for a task for each that is enabled."""
     enabled = Connection.objects.filter(is_enabled=True).order_by("pk")
@@ -57,10 +61,6 @@ def _read_endpoints(connection: Connection) -> None:
     if was_empty and endpoints.exists():
         sync_events.sync_events(connection)
         sync_traffic.sync_traffic(connection)
-
-
-def _read_group(group: Group, connection: Connection) -> None:
-    sync_group(connection, group.run, group.sources)
 
 
 @shared_task(name="mirror.sync_projects", bind=True)
@@ -93,16 +93,22 @@ def sync_traffic_task(self: "Task[Any, Any]", connection_id: int | None = None) 
     _spread(self, sync_traffic.sync_traffic, connection_id)
 
 
-@shared_task(name="mirror.sync_group", bind=True)
-def sync_group_task(self: "Task[Any, Any]", name: str, connection_id: int | None = None) -> None:
-    """Read one group of resources; `name` is that of its runs (mirror/groups.py)."""
-    group = next(one for one in GROUPS if one.run == SyncRun.Resource(name))
-    _spread(self, functools.partial(_read_group, group), connection_id, name=name)
+@shared_task(name="mirror.sync_groups", bind=True)
+def sync_groups_task(self: "Task[Any, Any]", names: list[str], connection_id: int | None = None) -> None:
+    """Read groups of resources; `names` are those of their runs (mirror/groups.py)."""
+    groups = [group for group in GROUPS if group.run.value in names]
+    sync = functools.partial(sync_groups, groups=groups)
+    _spread(self, sync, connection_id, names=names)
 
 
 @shared_task(name="mirror.sync_details", bind=True)
 def sync_details_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
     _spread(self, sync_details.sync_details, connection_id)
+
+
+@shared_task(name="mirror.sync_model_catalogue", bind=True)
+def sync_model_catalogue_task(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
+    _spread(self, sync_models.sync_model_catalogue, connection_id)
 
 
 @shared_task(name="mirror.sync_regions", bind=True)
@@ -129,9 +135,9 @@ def sync_connection(*, connection_id: int) -> None:
     sync_catalogue.sync_hardware(connection)
     sync_endpoints.sync_endpoints(connection)
     sync_events.sync_events(connection)
-    for group in GROUPS:
-        _read_group(group, connection)
+    sync_groups(connection, GROUPS)
     sync_traffic.sync_traffic(connection)
+    sync_models.sync_model_catalogue(connection)
     sync_regions.sync_regions(connection)
     if Resource.objects.filter(connection=connection).exists():
         sync_details.sync_details(connection)

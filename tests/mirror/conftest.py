@@ -12,7 +12,7 @@ from dashboard.accounts.models import Connection
 from dashboard.mirror import sync_catalogue, sync_endpoints, sync_events, sync_traffic
 from dashboard.mirror.groups import GROUPS
 from dashboard.mirror.models import Deployment, Endpoint, SyncRun
-from dashboard.mirror.sync_resources import sync_group
+from dashboard.mirror.sync_resources import sync_groups
 from simulator.testing import SimulatorProcess
 from tests import factories
 
@@ -58,7 +58,7 @@ class Mirror:
     def sync_group(self, name: str) -> SyncRun:
         """Read one group of resources (mirror/groups.py), by the name of its runs."""
         group = next(one for one in GROUPS if one.run == name)
-        return self._run(functools.partial(sync_group, run_resource=group.run, sources=group.sources))
+        return self._run(functools.partial(sync_groups, groups=[group]))
 
     def sync_catalogue(self) -> "Mirror":
         self.sync_projects()

@@ -8,9 +8,6 @@ from dashboard.together_api import payloads
 
 Relation = ResourceLink.Relation
 
-# The listing has no pages, ten entries when nothing is asked for (contract 1.4), and takes no more than this.
-MOST_EVALUATIONS = 1_000
-
 
 def read_fine_tune(body: payloads.FineTune) -> ResourceReading:
     """Return the columns of a fine-tune; `total_price` is nano-dollars (contract 1.8)."""
@@ -147,8 +144,7 @@ BATCHES = Source(
 EVALUATIONS = Source(
     kind=ResourceKind.EVALUATION,
     payload=payloads.Evaluation,
-    list=lambda client, scope: client.list_evaluations(limit=MOST_EVALUATIONS),
+    list=lambda client, scope: client.list_evaluations(),
     get=lambda client, scope, remote_id: client.get_evaluation(remote_id),
     read=read_evaluation,
-    most_listed=MOST_EVALUATIONS,
 )

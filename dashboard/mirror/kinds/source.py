@@ -19,17 +19,14 @@ class Source:
     """One kind: its listing, its GET by id, its reading.
 
     `list` and `get` take the scope after the client: the project's remote id where `is_scoped`, else EVERYWHERE.
-    `get` None: there is no such call, a second complete listing without it is the proof. `most_listed`: a listing
-    of so many stops there, and tells of nothing that it is gone.
     """
 
     kind: ResourceKind
     payload: type[payloads.Resource]
     list: Callable[[AsyncTogetherClient, str], Awaitable[Listing[Any]]]
-    get: Callable[[AsyncTogetherClient, str, str], Awaitable[object]] | None
+    get: Callable[[AsyncTogetherClient, str, str], Awaitable[object]]
     read: Callable[[Any], ResourceReading]
     is_scoped: bool = False
-    most_listed: int | None = None
 
     def scopes(self, project_ids: Sequence[str]) -> Sequence[str]:
         """Return what has to be listed to see all of them."""
