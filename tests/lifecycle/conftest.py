@@ -13,7 +13,7 @@ from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection
 from dashboard.lifecycle.models import StopAction
 from dashboard.lifecycle.reconcile import reconcile_once
-from dashboard.mirror.models import Deployment, Project, StateChange
+from dashboard.mirror.models import Deployment, Project, Resource, ResourceKind, StateChange
 from simulator.testing import SimulatorProcess
 from tests import factories
 
@@ -68,6 +68,48 @@ class Provider:
         )
         return factories.make_deployment(endpoint=endpoint_row, remote_id=summary["id"], name=summary["name"])
 
+    def project(self, slug: str = "fernhill-docs") -> Project:
+        """Return a row for a project of the demo."""
+        for project in self.simulator.call("GET", "/v1/projects")["data"]:
+            if project["slug"] == slug:
+                known = Project.objects.filter(connection=self.connection, remote_id=project["id"]).first()
+                return known or factories.make_project(
+                    connection=self.connection, remote_id=project["id"], slug=slug, name=slug
+                )
+        raise LookupError(slug)
+
+    def offer(self) -> dict[str, str]:
+        """Return the resource names of a model and a config that fit each other."""
+        models = self.simulator.call("GET", "/v2/supported-models?product=PRODUCT_DEDICATED")["data"]
+        profile = models[0]["deploymentProfiles"][0]
+        return {"model": profile["model"], "config": profile["config"]}
+
+    def endpoints(self, project: Project, name: str) -> list[dict[str, Any]]:
+        """Return what exists under an endpoint's name, without the product's client."""
+        listing = self.simulator.call("GET", f"/v2/projects/{project.remote_id}/endpoints?limit=500")["data"]
+        return [one for one in listing if one["name"].endswith(f"/{name}")]
+
+    def deployments(self, project: Project, endpoint_id: str) -> list[dict[str, Any]]:
+        """Return what exists in an endpoint, without the product's client."""
+        path = f"/v2/projects/{project.remote_id}/endpoints/{endpoint_id}/deployments"
+        return list(self.simulator.call("GET", path)["data"])
+
+    def resource(self, kind: ResourceKind, *, state: str = "") -> Resource:
+        """Return a row for one of the demo's resources of that kind, in that state if one is given."""
+        path, key, identity = _LISTS[kind]
+        answer = self.simulator.call("GET", path)
+        for body in answer[key] if key else answer:
+            if state and body.get("status") != state:
+                continue
+            return factories.make_resource(
+                kind=kind,
+                project=self.project(),
+                remote_id=body[identity],
+                state=body.get("status", ""),
+                payload=body,
+            )
+        raise LookupError(f"{kind} {state}")
+
     def force(self, deployment_id: str, state: str, **fields: Any) -> None:
         self.simulator.admin("POST", f"/deployments/{deployment_id}/state", state=state, **fields)
 
@@ -80,6 +122,16 @@ class Provider:
         """Return the writes that reached the simulator, oldest first; of one deployment or of all."""
         tail = deployment.remote_id if deployment else ""
         return [one for one in self.simulator.requests() if one["method"] != "GET" and tail in one["path"]]
+
+
+_LISTS = {
+    ResourceKind.FINE_TUNE: ("/v1/fine-tunes", "data", "id"),
+    ResourceKind.BATCH: ("/v1/batches", "", "id"),
+    ResourceKind.CLUSTER: ("/v1/compute/clusters", "clusters", "cluster_id"),
+    ResourceKind.VOLUME: ("/v1/compute/clusters/storage/volumes", "volumes", "volume_id"),
+    ResourceKind.CONTAINER: ("/v1/deployments", "data", "id"),
+    ResourceKind.RL_RESOURCE: ("/v1/rl/model-resources", "data", "id"),
+}
 
 
 @pytest.fixture(scope="module")
