@@ -75,6 +75,8 @@ async def begin_upload(request: Request) -> Response:
     Raises 409 with `file_id` when the project has a file of the same name, purpose and checksum.
     """
     call = await _read_form_call(request)
+    if call.world.any_id:
+        return _answer_address(request, next(iter(call.world.jobs.files)))
     fields = call.fields()
     project_id = call.identity.project.project_id
     for each in call.world.jobs.files.values():
@@ -83,10 +85,13 @@ async def begin_upload(request: Request) -> Response:
         if each.checksum and each.content and known == wanted:
             refusal = ApiError(409, f"the file exists as {each.file_id}", code="file_exists")
             return JSONResponse({**refusal.body(), "file_id": each.file_id}, status_code=409)
-    stored = _new_file(call, fields)
-    target = f"/uploads/{quote(stored.file_id)}?signature={_sign(call.world, stored.file_id)}"
+    return _answer_address(request, _new_file(call, fields).file_id)
+
+
+def _answer_address(request: Request, file_id: str) -> Response:
+    target = f"/uploads/{quote(file_id)}?signature={_sign(request.app.state.world, file_id)}"
     location = str(request.base_url).rstrip("/") + target if "host" in request.headers else target
-    return Response(status_code=302, headers={"location": location, "x-together-file-id": stored.file_id})
+    return Response(status_code=302, headers={"location": location, "x-together-file-id": file_id})
 
 
 async def receive_content(request: Request) -> Response:
@@ -103,7 +108,8 @@ async def receive_content(request: Request) -> Response:
         request,
         read_body=lambda raw: read_form(raw, "") if repeated else {"file": encode_file(raw)},
     )
-    _receive(stored, decode_file(call.fields().get("file")))
+    if not world.any_id:
+        _receive(stored, decode_file(call.fields().get("file")))
     return Response(status_code=200)
 
 
@@ -121,6 +127,8 @@ async def upload_form(request: Request) -> Response:
 
 def preprocess(call: Call) -> Response:
     stored = find_file(call, call.path["file_id"])
+    if call.world.any_id:
+        return json_answer(describe_file(stored, now_ms=call.now_ms))
     if stored.content is None:
         raise not_found("content of file", stored.file_id)
     return _process(call, stored)

@@ -49,7 +49,7 @@ def _state(job: FineTune, now_ms: int) -> dict[str, Any]:
     )
     if present.status == courses.RUNNING and job.course.steps_done(plan_ms):
         changed_ms = max(changed_ms, now_ms - now_ms % MINUTE_MS)
-    body = {
+    body: dict[str, Any] = {
         "id": job.fine_tune_id,
         "status": present.status,
         "user_id": job.owner.user_id,
