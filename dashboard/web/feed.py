@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
+from typing import Any
 
 from django.db.models import F, Q, QuerySet, TextField, Window
 from django.db.models.fields.json import KeyTextTransform
@@ -18,9 +19,11 @@ from django.urls import reverse
 from dashboard.accounts.models import AuditEvent, User
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.core import status
-from dashboard.mirror.models import Endpoint, EndpointEvent, Generation, StateChange
-from dashboard.mirror.querysets import present, visible_endpoints
+from dashboard.mirror.models import Endpoint, EndpointEvent, Generation, ResourceKind, StateChange
+from dashboard.mirror.querysets import present, visible_endpoints, visible_projects
+from dashboard.mirror.resource_querysets import visible_resources
 from dashboard.mirror.store_absence import ABSENT_STATE
+from dashboard.web.resources.addresses import address_of
 
 # Endpoints whose newest events are merged on the overview, those that changed last first; entries of each.
 RECENT_ENDPOINTS = 12
@@ -38,7 +41,10 @@ _ENDINGS = {
     "refused": "refused by the provider",
     "escalated": "not confirmed in time",
 }
-_KIND_ICONS = {"stop": "stop", "start": "play", "scale": "sliders", "delete": "trash"}
+_KIND_ICONS = {
+    "stop": "stop", "start": "play", "scale": "sliders", "delete": "trash", "configure": "sliders", "split": "sliders",
+    "cancel": "x", "resize": "sliders", "create": "plus", "upload": "up-right", "deploy": "play",
+}  # fmt: skip
 _EVENT_ICONS = {
     "deployment.scaled": "up-right",
     "deployment.created": "plus",
@@ -119,9 +125,7 @@ def read_recent(user: User, *, limit: int) -> tuple[FeedEntry, ...]:
     thousand deployments would need an index of its own.
     """
     endpoints = visible_endpoints(user)
-    acts = AuditEvent.objects.filter(target_type="endpoint").order_by("-at", "-id")
-    if not user_may(user, Right.SEE_ALL_PROJECTS):
-        acts = acts.filter(Q(target_id__in=endpoints.values_list(Cast("pk", TextField()))))
+    acts = filter_acts(AuditEvent.objects.all(), user).order_by("-at", "-id")
     changed = (
         present(endpoints).filter(status_since__isnull=False).order_by("-status_since")[:RECENT_ENDPOINTS]
     )
@@ -148,8 +152,27 @@ def read_recent(user: User, *, limit: int) -> tuple[FeedEntry, ...]:
     return tuple(heapq.merge(done, told, key=attrgetter("at"), reverse=True))[:limit]
 
 
+def filter_acts(events: QuerySet[AuditEvent], user: User) -> QuerySet[AuditEvent]:
+    """Return the acts on endpoints and resources that the user sees; what does not exist yet is its project's."""
+    acts = events.filter(target_type__in=("endpoint", "resource", "project")).exclude(
+        action__startswith="project."
+    )
+    if user_may(user, Right.SEE_ALL_PROJECTS):
+        return acts
+    return acts.filter(
+        Q(target_type="endpoint", target_id__in=_ids(visible_endpoints(user)))
+        | Q(target_type="resource", target_id__in=_ids(visible_resources(user)))
+        | Q(target_type="project", target_id__in=_ids(visible_projects(user)))
+    )
+
+
+def _ids(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    """Return the ids as the audit trail writes them."""
+    return rows.order_by().values_list(Cast("pk", TextField()))
+
+
 def describe_act(event: AuditEvent, *, with_subject: bool = False) -> FeedEntry:
-    """Return an audit row about an endpoint as a line that names who acted."""
+    """Return an audit row about an endpoint or resource as a line that names who acted."""
     kind, _, what = event.action.partition(".")[2].partition("_")
     detail = event.detail
     deployment = detail.get("deployment", "")
@@ -168,9 +191,9 @@ def describe_act(event: AuditEvent, *, with_subject: bool = False) -> FeedEntry:
     return FeedEntry(
         at=event.at,
         icon=_KIND_ICONS.get(kind, "activity"),
-        subject=event.target_label if with_subject else "",
+        subject=(detail.get("name") or event.target_label) if with_subject else "",
         text=text if with_subject else text[:1].upper() + text[1:],
-        url=_endpoint_url(int(event.target_id)) if with_subject and event.target_id.isdecimal() else "",
+        url=_find_url(event) if with_subject else "",
         receipt_url=reverse("action", args=[action]) if action else "",
         receipt=detail.get("number", ""),
     )
@@ -225,6 +248,17 @@ def find_last_stopped(user: User) -> Endpoint | None:
     """Return what stopped last, for the empty overview. One query."""
     stopped = present(visible_endpoints(user)).filter(status=status.STOPPED.value, status_since__isnull=False)
     return stopped.order_by("-status_since").first()
+
+
+def _find_url(event: AuditEvent) -> str:
+    """Return where the thing that an act was on is shown; empty for what has no page."""
+    if not event.target_id.isdecimal():
+        return ""
+    pk = int(event.target_id)
+    if event.target_type == "endpoint":
+        return _endpoint_url(pk)
+    kind = event.action.partition(".")[0]
+    return address_of(kind, pk) if event.target_type == "resource" and kind in ResourceKind else ""
 
 
 def _endpoint_url(endpoint_id: int) -> str:

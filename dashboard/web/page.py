@@ -35,8 +35,13 @@ def page_context(request: HttpRequest, snapshot: Snapshot) -> dict[str, object]:
 def group_context(
     request: HttpRequest, snapshot: Snapshot, groups: Sequence[SyncRun.Resource]
 ) -> dict[str, object]:
-    """Return the same for a page over other groups of resources, whose age is its own. Four queries."""
+    """Return the same for a page over other groups of resources, whose age is its own. Four queries.
+
+    Without groups it is a page over endpoints.
+    """
     context = page_context(request, snapshot)
+    if not groups:
+        return context
     notices: tuple[Notice, ...] = context["notices"]  # type: ignore[assignment]  # of gather_notices
     freshness = load_group_freshness(snapshot.user, groups)
     synced_at = freshness.synced_at

@@ -15,9 +15,10 @@ from dashboard.mirror.models import Resource, ResourceDocument, ResourceKind, Sy
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.htmx import render_page
 from dashboard.web.page import group_context
+from dashboard.web.resources.acts import find_last_receipt, load_acts
 from dashboard.web.resources.feed import newest, read_resource_feed
 from dashboard.web.resources.links import LinkLine, list_targets, list_users
-from dashboard.web.resources.rows import build_row, load_upload_names
+from dashboard.web.resources.rows import ResourceRow, build_row, load_upload_names
 from dashboard.web.resources.targets import find_resource
 from dashboard.web.resources.timeline import load_timeline
 from dashboard.web.snapshot import Snapshot, take_snapshot
@@ -32,6 +33,7 @@ class Frame:
     """The common part of a page: what resources/_frame.html needs, and what a kind's own panels go on from."""
 
     context: dict[str, object]
+    row: ResourceRow
     targets: tuple[LinkLine, ...]
     users: tuple[LinkLine, ...]
     may_act: bool
@@ -53,7 +55,8 @@ def build_frame(
     own = GROUP_OF[ResourceKind(resource.kind)].run
     context = group_context(request, snapshot, (own, *(one for one in groups if one is not own)))
     names = load_upload_names([resource])
-    row = build_row(resource, name=names.get(resource.pk, resource.name), now=now)
+    acts = load_acts([resource], now=now).get(resource.pk, ())
+    row = build_row(resource, name=names.get(resource.pk, resource.name), acts=acts, now=now)
     targets, users = list_targets(user, resource), list_users(user, resource)
     may_act = may_operate(user, team_id=resource.project.team_id) and resource.absent_since is None
     context |= {
@@ -71,9 +74,11 @@ def build_frame(
         "targets": targets,
         "users": users,
         "unit": resource_states.UNITS.get(resource.kind, ""),
+        "acts": acts,
+        "last_receipt": find_last_receipt(resource, now=now),
         "may_act": may_act,
     }
-    return Frame(context, targets, users, may_act)
+    return Frame(context, row, targets, users, may_act)
 
 
 def load_documents(resource: Resource, *names: str) -> Mapping[str, object]:

@@ -9,6 +9,7 @@ from dashboard.accounts.models import User
 from dashboard.core import resource_states, status
 from dashboard.mirror.models import Resource, ResourceKind
 from dashboard.web.nav import MenuItem
+from dashboard.web.resources.acts import ActLine, choose_status, load_acts
 from dashboard.web.resources.addresses import address_of_resource
 from dashboard.web.resources.progress import Progress, Told, describe_progress
 
@@ -29,6 +30,7 @@ class ResourceRow:
     team: str
     burn: Burn
     progress: Progress | None
+    acts: tuple[ActLine, ...] = ()
     menu: tuple[MenuItem, ...] = ()
 
     @property
@@ -43,26 +45,31 @@ class ResourceRow:
 
 
 def build_rows(resources: Sequence[Resource], *, user: User, now: datetime) -> list[ResourceRow]:
-    """Return the rows of one page, in order. One query, and only where uploads are among them.
+    """Return the rows of one page, in order. One query, and one more where uploads are among them.
 
     The resources need `project.team` loaded, as resource_querysets.visible_resources does.
     """
     names = load_upload_names(resources)
-    return [build_row(one, name=names.get(one.pk, one.name), now=now) for one in resources]
+    acts = load_acts(resources, now=now)
+    return [
+        build_row(one, name=names.get(one.pk, one.name), acts=acts.get(one.pk, ()), now=now)
+        for one in resources
+    ]
 
 
-def build_row(resource: Resource, *, name: str, now: datetime) -> ResourceRow:
+def build_row(resource: Resource, *, name: str, acts: tuple[ActLine, ...] = (), now: datetime) -> ResourceRow:
     """Return one row. No query."""
     return ResourceRow(
         resource=resource,
         url=address_of_resource(resource),
         name=name,
         kind_label=resource.get_kind_display(),
-        status=status_of(resource),
+        status=choose_status(status_of(resource), acts),
         raw_state=resource_states.shorten(resource.state),
         team=resource.project.team.name if resource.project.team else "",
         burn=burn_of(resource),
         progress=progress_of(resource, now=now) if resource.kind in resource_states.JOB_KINDS else None,
+        acts=acts,
     )
 
 

@@ -27,6 +27,7 @@ from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
 from dashboard.web.page import group_context, page_context
+from dashboard.web.resources.addresses import address_of, resolve
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import (
     Target,
@@ -149,10 +150,14 @@ def show_action(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
         try:
             receipt = read_receipt(public_id, now=snapshot.now, visible=visible)
         except StopAction.DoesNotExist as error:
-            raise Http404("no such act, or not on one of your teams' endpoints") from error
+            raise Http404("no such act, or not one of your teams'") from error
         team_id = StopAction.objects.values_list("project__team_id", flat=True).get(public_id=public_id)
         context = page_context(request, snapshot) | {
             "receipt": receipt,
+            "about_url": address_of(receipt.resource_kind, receipt.resource_id)
+            if receipt.resource_id is not None
+            else "",
+            "undo_url": resolve("action_undo", public_id) if receipt.may_be_undone else "",
             "may_act": may_operate(snapshot.user, team_id=team_id),
         }
         return render_page(request, "actions/page.html", "actions/_receipt.html", context)

@@ -12,7 +12,8 @@ from django.utils import timezone
 from dashboard.accounts.models import AuditEvent, User
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.accounts.visibility import project_filter
-from dashboard.mirror.models import Deployment, Endpoint
+from dashboard.mirror.models import Deployment
+from dashboard.web.feed import filter_acts
 from dashboard.web.htmx import render_page
 
 EVENTS_PER_PAGE = 50
@@ -20,6 +21,13 @@ PERIODS = {"1": "Last 24 hours", "7": "Last 7 days", "30": "Last 30 days", "": "
 # Areas are the part of an action before its dot.
 AREAS = {
     "endpoint": "Endpoints",
+    "fine-tune": "Fine-tunes",
+    "batch": "Batches",
+    "model": "Models",
+    "cluster": "Clusters",
+    "volume": "Volumes",
+    "container": "Containers",
+    "rl-resource": "RL resources",
     "connection": "Connections",
     "person": "Users",
     "team": "Teams",
@@ -63,11 +71,10 @@ def visible_events(user: User) -> QuerySet[AuditEvent]:
     events = AuditEvent.objects.all()
     if user_may(user, Right.VIEW_AUDIT):
         return events
-    endpoints = Endpoint.objects.filter(project_filter(user, path="project__"))
     deployments = Deployment.objects.filter(project_filter(user, path="endpoint__project__"))
     return events.filter(
         Q(actor=user)
-        | Q(target_type="endpoint", target_id__in=endpoints.values_list(Cast("pk", TextField())))
+        | Q(pk__in=filter_acts(AuditEvent.objects.all(), user).values("pk"))
         | Q(target_type="deployment", target_id__in=deployments.values_list(Cast("pk", TextField())))
     )
 

@@ -11,13 +11,14 @@ from django.urls import reverse
 
 from dashboard.accounts.models import User
 from dashboard.core import resource_states, status
+from dashboard.lifecycle import charges
 from dashboard.mirror.models import Resource, ResourceDocument, ResourceKind
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.htmx import render_page
 from dashboard.web.resources import bodies
 from dashboard.web.resources.addresses import resolve
 from dashboard.web.resources.curves import build_curves
-from dashboard.web.resources.detail import build_frame, load_documents
+from dashboard.web.resources.detail import Frame, build_frame, load_documents
 from dashboard.web.resources.links import list_serving, names_of_model
 from dashboard.web.resources.progress import Progress, describe_progress
 from dashboard.web.resources.rows import told_of
@@ -26,8 +27,6 @@ from dashboard.web.resources.targets import find_resource
 from dashboard.web.snapshot import take_snapshot
 
 Name = ResourceDocument.Name
-# Nano-dollars; the provider charges at least this for a fine-tune (contract section 14).
-LEAST_FINE_TUNE_PRICE = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def show_job(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
             "made": [line for line in frame.targets if line.is_model],
             "serving": list_serving(snapshot.user, names, connection_id=resource.connection_id),
             "deploy_url": find_deploy_url(names) if is_done and frame.may_act else "",
-            "cancel_url": find_cancel_url(resource) if frame.may_act else "",
+            "cancel_url": find_cancel_url(frame) if frame.may_act else "",
         }
         context |= _DETAILS[ResourceKind(kind)](job)
         return render_page(request, "resources/detail.html", str(context["fragment"]), context)
@@ -84,9 +83,12 @@ def find_deploy_url(names: tuple[str, ...]) -> str:
     return f"{url}?{urlencode({'model': names[-1]})}" if url and names else ""
 
 
-def find_cancel_url(resource: Resource) -> str:
-    """Return where the cancel of this job is confirmed; empty for what cannot be cancelled any more."""
-    return ""
+def find_cancel_url(frame: Frame) -> str:
+    """Return where the cancel of this job is confirmed; empty for what ends already or was asked to."""
+    resource = frame.row.resource
+    if not charges.may_cancel(resource) or any(line.act.kind == "cancel" for line in frame.row.acts):
+        return ""
+    return reverse("job_cancel", args=[resource.kind, resource.pk])
 
 
 def describe_fine_tune(job: Job) -> dict[str, object]:
@@ -113,8 +115,8 @@ def describe_fine_tune(job: Job) -> dict[str, object]:
         "restarts": [(at, message) for word, at, message in events if word == "job_restarted"],
         "refunds": [(at, message) for word, at, message in events if word == "refund"],
         "wandb_url": bodies.link_of(body, "wandb_url"),
-        "least_price": LEAST_FINE_TUNE_PRICE,
-        "is_at_least_price": resource.total_nano_usd == LEAST_FINE_TUNE_PRICE,
+        "least_price": charges.FINE_TUNE_MINIMUM,
+        "is_at_least_price": resource.total_nano_usd == charges.FINE_TUNE_MINIMUM,
     }
 
 

@@ -7,6 +7,7 @@ from django.shortcuts import redirect, render
 
 from billing.burn import share_percent
 from dashboard.accounts.models import User
+from dashboard.accounts.visibility import project_filter
 from dashboard.core import resource_states, status
 from dashboard.lifecycle.idleness import idle_filter
 from dashboard.lifecycle.models import StopAction
@@ -132,7 +133,7 @@ def show_notices(request: HttpRequest) -> HttpResponse:
         return redirect("overview")
     with one_snapshot():
         snapshot, groups = take_snapshot(request), read_groups(request)
-        context = group_context(request, snapshot, groups) if groups else page_context(request, snapshot)
+        context = group_context(request, snapshot, groups)
         return render(request, "overview/_notices.html", context | {"is_refresh": True})
 
 
@@ -147,8 +148,13 @@ def show_meter(request: HttpRequest) -> HttpResponse:
 
 def find_last_act(user: User) -> LastAct | None:
     """Return the newest act on what the user sees and how many are under way; None before the first. Two queries."""
-    acts = StopAction.objects.filter(endpoint__in=visible_endpoints(user).values("pk"))
-    newest = acts.select_related("endpoint").defer("endpoint__payload").order_by("-pk").first()
+    acts = StopAction.objects.filter(project_filter(user, path="project__"))
+    newest = (
+        acts.select_related("endpoint", "deployment", "resource")
+        .defer("endpoint__payload", "deployment__payload", "resource__payload")
+        .order_by("-pk")
+        .first()
+    )
     if newest is None:
         return None
     return LastAct(newest, acts.filter(state__in=StopAction.OPEN_STATES).count())
