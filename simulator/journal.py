@@ -19,8 +19,8 @@ from simulator.clock import Clock, RealClock, VirtualClock
 from simulator.world import Count, Identity, World
 
 _WRITES = frozenset({"POST", "PATCH", "PUT", "DELETE"})
-#: Credentials of an upload: what is repeated later needs to know that there was one, not which.
-_SECRETS = frozenset({"token", "hf_token"})
+#: Credentials of an upload and values of secrets: what is repeated later needs to know that there was one, not which.
+_SECRETS = frozenset({"token", "hf_token", "value"})
 #: A completion changes nothing but the traffic, which the world reports as a Count.
 _CHAT_PATH = "/v1/chat/"
 

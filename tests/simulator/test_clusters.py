@@ -1,11 +1,13 @@
 """GPU clusters: phases, nodes, sizes, repairs, refusals and what each costs (H100: 3.49 on demand, 2.99 reserved)."""
 
+import time
 from decimal import Decimal
 
 import pytest
 
 from simulator.clock import DAY_MS, format_time
 from simulator.resources.cluster_bodies import KUBE_TOKEN_PREFIX
+from tests.simulator.sim import Sim
 
 CLUSTERS = "/v1/compute/clusters"
 READY_SECONDS = 30 * 60
@@ -448,3 +450,19 @@ def test_the_demo_has_a_cluster_in_each_situation(demo):
     assert clusters["train-h100"]["reservation_end_time"] == "2026-11-27T13:49:00Z"
     failed = clusters["docs-index"]["gpu_worker_nodes"][1]
     assert failed["latest_remediation"]["state"] == "PENDING_APPROVAL"
+
+
+def test_large_rents_much_in_many_states_and_bills_an_hour_at_once():
+    with Sim("large") as sim:
+        clusters = sim.get(CLUSTERS)["clusters"]
+        volumes = sim.get(f"{CLUSTERS}/storage/volumes")["volumes"]
+        containers = sim.get("/v1/deployments")["data"]
+
+        assert (len(clusters), len(volumes), len(containers)) == (50, 200, 20)
+        assert {cluster["status"] for cluster in clusters} == {"Ready", "Degraded"}
+        assert {volume["status"] for volume in volumes} == {"bound", "available"}
+        assert {container["status"] for container in containers} == {"Ready", "ScaledToZero", "Failed"}
+        now_ms = sim.clock.now_ms()
+        started = time.perf_counter()
+        assert len(list(sim.world.compute.charge(now_ms - 3_600_000, now_ms, now_ms=now_ms))) > 200
+        assert time.perf_counter() - started < 2  # a few milliseconds alone
