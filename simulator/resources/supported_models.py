@@ -8,6 +8,7 @@ from simulator.call import Call, json_answer, route
 from simulator.catalogue import CATALOGUE_SINCE_MS, PUBLIC_PROJECT_ID, Config, Model
 from simulator.clock import format_time
 from simulator.errors import not_found
+from simulator.jobs.trainable import trainable_models
 from simulator.paging import cut_page, list_answer
 
 _CAPABILITIES = {
@@ -17,8 +18,8 @@ _CAPABILITIES = {
     "rerank": "CAPABILITY_RERANKING",
     "image": "CAPABILITY_IMAGE_GENERATION",
 }
-#: Fine-tuning takes text models up to this size; what is larger can be reserved.
-_MOST_TUNABLE_BILLIONS = 130
+#: Larger models can be reserved.
+_RESERVED_FROM_BILLIONS = 130
 #: A profile is timed on the machine it runs on: tokens per second of one H100 and 8 billion parameters.
 _DECODING_SPEED = 190.0
 
@@ -27,9 +28,9 @@ def _products(model: Model) -> list[str]:
     products = ["PRODUCT_DEDICATED"]
     if model.serverless_price:
         products.insert(0, "PRODUCT_SERVERLESS")
-    if model.kind == "chat" and model.billions <= _MOST_TUNABLE_BILLIONS and not model.deprecation:
+    if model.name in trainable_models():
         products.append("PRODUCT_FINE_TUNING")
-    if model.billions > _MOST_TUNABLE_BILLIONS:
+    if model.billions >= _RESERVED_FROM_BILLIONS:
         products.append("PRODUCT_RESERVED")
     return products
 
