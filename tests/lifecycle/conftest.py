@@ -1,5 +1,6 @@
 """A running simulator and rows that mirror one deployment of it."""
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from simulator.testing import SimulatorProcess
 from tests import factories
 
 ACTOR = Actor(user=None, label="Oda Operator")
+_numbers = itertools.count(1)
 _TIMES = (
     "requested_at", "due_at", "next_try_at", "sent_at", "last_sent_at", "answered_at", "seen_at", "effect_seen_at",
     "absent_seen_at", "lease_until",
@@ -46,6 +48,23 @@ class Provider:
                     self.force(summary["id"], "READY")
                     return self._write_v2(project, endpoint, summary)
         raise LookupError(name)
+
+    def fresh(self) -> Deployment:
+        """Return rows for a new endpoint with one deployment, READY there and here; no other test knows it."""
+        project = self.project()
+        base = f"/v2/projects/{project.remote_id}/endpoints"
+        endpoint = self.simulator.call("POST", base, {"name": f"fresh-{next(_numbers)}"})
+        body = {
+            "name": "blue",
+            "autoscaling": {"minReplicas": 1, "maxReplicas": 1, "scaleDownWindow": "300s"},
+        }
+        made = self.simulator.call("POST", f"{base}/{endpoint['id']}/deployments", {**body, **self.offer()})
+        split = {"trafficSplit": [{"deploymentId": made["id"], "weight": 1}]}
+        self.simulator.call("PATCH", f"{base}/{endpoint['id']}", split)
+        self.force(made["id"], "READY")
+        self.simulator.admin("DELETE", "/requests")
+        row = factories.make_endpoint(project=project, remote_id=endpoint["id"], name=endpoint["name"])
+        return factories.make_deployment(endpoint=row, remote_id=made["id"], name=made["name"])
 
     def v1(self) -> Deployment:
         """Return rows for a v1 endpoint of the demo, started there and here."""
