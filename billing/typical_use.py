@@ -34,13 +34,17 @@ class TypicalUse:
 def measure_use(days: Iterable[Day], *, idle_minutes: int) -> TypicalUse | None:
     """Return the typical use with a stop after `idle_minutes`; None when no used endpoint's day is known well enough.
 
-    Each day is 24 h of half hours, oldest first: requests, None = not read. Days without any request say nothing about
-    use and are left out.
+    Each day is about 24 h of half hours, oldest first: requests, None = not read. Days without any request say nothing
+    about use and are left out.
     """
-    found = [minutes for day in days if (minutes := count_minutes_on(day, idle_minutes=idle_minutes))]
+    found = [
+        Decimal(minutes) * MINUTES_PER_DAY / (len(day) * MINUTES_PER_BUCKET)
+        for day in days
+        if (minutes := count_minutes_on(day, idle_minutes=idle_minutes))
+    ]
     if not found:
         return None
-    return TypicalUse(Decimal(median(found)) / 60, len(found))
+    return TypicalUse(median(found) / 60, len(found))
 
 
 def count_minutes_on(day: Day, *, idle_minutes: int) -> int | None:
@@ -62,4 +66,4 @@ def count_minutes_on(day: Day, *, idle_minutes: int) -> int | None:
             until = end + idle_minutes
         else:
             minutes += max(0, min(end, until) - start)
-    return min(minutes, MINUTES_PER_DAY)
+    return minutes

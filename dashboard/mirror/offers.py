@@ -19,6 +19,7 @@ from dashboard.mirror.models import (
     Hardware,
     HardwarePrice,
     ModelConfig,
+    ModelName,
     Resource,
     ResourceKind,
 )
@@ -120,13 +121,29 @@ def search_own_models(user: User, text: str) -> QuerySet[Resource]:
     return rows.select_related("project").defer("fingerprint", "project__payload").order_by("name", "id")
 
 
+def load_bases(models: Sequence[Resource]) -> dict[int, str]:
+    """Return by own model the name of what it derives from, as people call it. Reads payloads; one query.
+
+    The listing names the base by resource name (projects/p/models/ml_1); without a known name that is returned.
+    """
+    ids = {one.pk: _read_base_id(one) for one in models}
+    names = ModelName.objects.filter(remote_id__in=[one for one in ids.values() if one])
+    known = {(row.connection_id, row.remote_id): row.name for row in names}
+    return {one.pk: known.get((one.connection_id, ids[one.pk]), one.model) for one in models}
+
+
+def _read_base_id(row: Resource) -> str:
+    told = row.payload.get("baseModelId") or row.payload.get("base_model_id") or find_model_id(row.model)
+    return str(told or "")
+
+
 def find_model(connection: Connection, key: str, *, user: User) -> DeployableModel | None:
-    """Return the model that an id or a name means, own ones first; None when there is none. At most two queries."""
+    """Return the model that an id or a name means, own ones first; None when there is none. Two queries."""
     if not key:
         return None
     own = search_own_models(user, "").filter(connection=connection).filter(Q(remote_id=key) | Q(name=key))
     if (row := own.first()) is not None:
-        return read_own(row)
+        return read_own(row, base=load_bases([row])[row.pk])
     offered = CatalogueModel.objects.filter(
         connection=connection, origin=CatalogueModel.Origin.SUPPORTED, is_dedicated=True, absent_since=None
     ).filter(Q(name=key) | Q(remote_id=key))
@@ -134,15 +151,15 @@ def find_model(connection: Connection, key: str, *, user: User) -> DeployableMod
     return read_offered(found) if found is not None else None
 
 
-def read_own(row: Resource) -> DeployableModel:
+def read_own(row: Resource, *, base: str) -> DeployableModel:
     """Return an own model as something to deploy; its newest revision is pinned by the provider."""
-    base_id = str(row.payload.get("baseModelId") or row.payload.get("base_model_id") or "")
+    base_id = _read_base_id(row)
     return DeployableModel(
         key=row.remote_id,
         name=row.name,
         path=f"projects/{row.project.remote_id}/models/{row.remote_id}",
         reference_ids=tuple(one for one in (row.remote_id, base_id) if one),
-        base=row.model,
+        base=base,
         type=row.variety,
         project_id=row.project_id,
         resource_id=row.pk,

@@ -64,3 +64,8 @@ def format_parameters(count: float) -> str:
 def format_measured(value: float) -> str:
     """Return a reading with four decimals, very small ones in powers of ten."""
     return f"{value:.1e}" if value and abs(value) < 0.001 else f"{value:,.4f}"
+
+
+def describe_weights(variety: str) -> str:
+    """Return what an own model is: ``full weights``, ``LoRA adapter``; another word of the provider as it is."""
+    return {"default": "full weights", "adapter": "LoRA adapter", "": "not told"}.get(variety, variety)

@@ -14,7 +14,7 @@ from django.test import Client
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
-from dashboard.lifecycle.models import StopAction
+from dashboard.lifecycle.models import PriceEstimate, StopAction
 from dashboard.mirror.models import Deployment, Endpoint, Project, Resource, ResourceKind
 from tests import factories, model_factories
 from tests.conftest import sign_in
@@ -34,6 +34,7 @@ class World:
     deployment: Deployment
     job: Resource
     file: Resource
+    estimate: PriceEstimate
     people: dict[str, User]
     # An open stop of another endpoint of the team.
     action: StopAction
@@ -77,6 +78,7 @@ def make_world() -> World:
         deployment=deployment,
         job=factories.make_resource(project=project),
         file=factories.make_resource(kind=ResourceKind.FILE, project=project),
+        estimate=PriceEstimate.objects.create(project=project, arguments={"model": "Qwen/Qwen3-8B"}),
         people=people,
         subject=factories.make_viewer(teams=(team,)),
     )
@@ -122,6 +124,7 @@ ADDRESSES: dict[str, Address] = {
     "endpoint_split": Address(_endpoint, is_scoped=True),
     "job": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
     "job_cancel": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
+    "job_estimate_answer": Address(lambda world: {"public_id": world.estimate.public_id}, is_scoped=True),
     "file": Address(lambda world: {"pk": world.file.pk}, is_scoped=True),
     "resource_events": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
     "resource_raw": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
@@ -201,7 +204,9 @@ def _deployment(world: World) -> dict[str, Any]:
     return _key(world) | {
         "model": "Qwen/Qwen3-32B",
         "project": world.project.pk,
+        "endpoint": "new",
         "endpoint_name": "brand-new",
+        "inactive_timeout": 60,
         "config": "cr_sample",
         "min_replicas": 1,
         "max_replicas": 1,

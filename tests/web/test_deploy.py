@@ -45,7 +45,7 @@ def fill(desk: Desk, **changes: Any) -> dict[str, Any]:
     values = {
         "model": "Qwen/Qwen3-32B",
         "project": desk.project.pk,
-        "endpoint": "",
+        "endpoint": "new",
         "endpoint_name": "qwen",
         "deployment_name": "qwen-1xh100",
         "config": "cr_1",

@@ -13,14 +13,16 @@ from dashboard.mirror.models import Endpoint, Generation, Project
 from dashboard.mirror.offers import (
     DeployableModel,
     HardwareOffer,
+    load_bases,
     load_cheapest,
     search_catalogue,
     search_own_models,
 )
 from dashboard.mirror.querysets import present, visible_endpoints
 from dashboard.mirror.traffic_history import load_days, next_half_hour
+from dashboard.web.deploy.forms import NEW
 from dashboard.web.deploy.plan import propose_deployment
-from dashboard.web.labels import shorten_hardware, shorten_model
+from dashboard.web.labels import describe_weights, shorten_hardware, shorten_model
 from dashboard.web.snapshot import Snapshot
 
 # Rows of the first step: more than that are searched for, not scrolled to.
@@ -98,13 +100,14 @@ def pick_project(projects: Sequence[Project], data: Mapping[str, Any], *, user: 
 def search_models(
     user: User, connections: Sequence[Connection], text: str, *, deprecations: DeprecationList
 ) -> ModelChoices:
-    """Return what may be deployed and matches. Three queries and two per connection."""
+    """Return what may be deployed and matches. Four queries and two per connection."""
     cheapest = load_cheapest(connections)
     own = list(search_own_models(user, text)[: MOST_MODELS + 1])
     offered = list(search_catalogue(connections, text))
     offered.sort(
         key=lambda row: (row.support != "RECOMMENDED", row.support == "DEPRECATED", row.name.lower())
     )
+    bases = load_bases(own)
     own_rows = []
     for one in own[:MOST_MODELS]:
         ids = (one.remote_id, str(one.payload.get("baseModelId") or ""))
@@ -113,11 +116,11 @@ def search_models(
             ModelRow(
                 key=one.remote_id,
                 name=one.name,
-                detail=f"{one.project.name} · from {one.model}" if one.model else one.project.name,
-                type=one.variety,
+                detail=f"{one.project.name} · from {bases[one.pk]}" if bases[one.pk] else one.project.name,
+                type=describe_weights(one.variety),
                 context_length=None,
                 nano_usd_per_hour=min(prices, default=None),
-                deprecation=deprecations.find(one.model),
+                deprecation=deprecations.find(bases[one.pk]),
                 project_id=one.project_id,
             )
         )
@@ -164,7 +167,7 @@ def propose_values(
     low = data.get("low") or "1"
     return {
         "project": str(project.pk),
-        "endpoint": data.get("endpoint", ""),
+        "endpoint": data.get("endpoint") or NEW,
         "endpoint_name": name,
         "deployment_name": propose_deployment(model.name, offer) if offer else "",
         "config": offer.key if offer else "",

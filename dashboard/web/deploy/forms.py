@@ -18,6 +18,8 @@ MOST_WINDOW = 86_400
 # A share needs no more; the provider takes any number that is not negative.
 MOST_WEIGHT = 1_000.0
 MOST_NAME = 63
+# Value of the endpoint's field.
+NEW = "new"
 _NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
     "Letters, digits, dots, dashes and underscores; a letter or digit first.",
@@ -69,9 +71,12 @@ class DeployForm(ScalingFields):
     """Everything but the model, which has a step of its own."""
 
     project = forms.TypedChoiceField(coerce=int, label="Project")
-    endpoint = forms.ChoiceField(required=False, label="Endpoint")
+    endpoint = forms.ChoiceField(label="Endpoint")
     endpoint_name = forms.CharField(
-        required=False, max_length=MOST_NAME, validators=[_NAME], label="Name of the endpoint"
+        max_length=MOST_NAME,
+        validators=[_NAME],
+        label="Name of the endpoint",
+        error_messages={"required": "A new endpoint needs a name: it is what callers write as model."},
     )
     deployment_name = forms.CharField(
         required=False, max_length=MOST_NAME, validators=[_NAME], label="Name of the deployment"
@@ -81,7 +86,7 @@ class DeployForm(ScalingFields):
     region_required = forms.BooleanField(required=False, label="Only there")
     min_replicas = forms.IntegerField(min_value=1, max_value=MOST_REPLICAS, label="At least")
     max_replicas = forms.IntegerField(min_value=1, max_value=MOST_REPLICAS, label="At most")
-    inactive_timeout = forms.IntegerField(required=False, min_value=0, label="Stop after, min")
+    inactive_timeout = forms.IntegerField(min_value=0, label="Stop after, min")
     max_concurrent = forms.IntegerField(required=False, min_value=1, label="Requests at once per replica")
     weight = forms.FloatField(min_value=0, max_value=MOST_WEIGHT, label="Traffic weight")
 
@@ -99,8 +104,12 @@ class DeployForm(ScalingFields):
         self.offers = {offer.key: offer for offer in offers}
         self.endpoints = {str(endpoint.pk): endpoint for endpoint in endpoints}
         self.projects = {project.pk: project for project in projects}
+        if self["endpoint"].value() in self.endpoints:
+            self.fields["endpoint_name"].required = False
         self._choose("project", [(one.pk, _name_project(one)) for one in projects])
-        self._choose("endpoint", [("", "A new endpoint"), *((one.pk, one.display_name) for one in endpoints)])
+        self._choose(
+            "endpoint", [(NEW, "A new endpoint"), *((one.pk, one.display_name) for one in endpoints)]
+        )
         self._choose("config", [(key, offer.hardware) for key, offer in self.offers.items()])
         regions = sorted({room.region for offer in offers for room in offer.rooms})
         self._choose("region", [("", "any region"), *((one, one) for one in regions)])
@@ -127,21 +136,15 @@ class DeployForm(ScalingFields):
         low, high = cleaned.get("min_replicas"), cleaned.get("max_replicas")
         if low is not None and high is not None and high < low:
             self.add_error("max_replicas", f"At least {low}: the upper bound lies below the lower one.")
-        if "endpoint" in cleaned and not cleaned["endpoint"] and "endpoint_name" in cleaned:
-            self._check_new_name(cleaned["endpoint_name"])
+        if cleaned.get("endpoint") == NEW and cleaned.get("endpoint_name") and self.is_name_taken:
+            self.add_error(
+                "endpoint_name", "An endpoint of this name exists: choose it above, or another name."
+            )
         offer = self.offers.get(cleaned.get("config") or "")
         region = cleaned.get("region")
         if offer and region and region not in {room.region for room in offer.rooms}:
             self.add_error("region", f"{offer.hardware} is not offered in {region}.")
         return cleaned
-
-    def _check_new_name(self, name: str) -> None:
-        if not name:
-            self.add_error("endpoint_name", "A new endpoint needs a name: it is what callers write as model.")
-        elif self.is_name_taken:
-            self.add_error(
-                "endpoint_name", "An endpoint of this name exists: choose it above, or another name."
-            )
 
 
 def _name_project(project: Project) -> str:

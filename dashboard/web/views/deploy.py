@@ -21,7 +21,7 @@ from dashboard.mirror.deprecations import load_deprecations
 from dashboard.mirror.models import Endpoint, Project
 from dashboard.mirror.offers import DeployableModel, HardwareOffer, find_model, list_offers
 from dashboard.web.deploy import choices
-from dashboard.web.deploy.forms import DeployForm
+from dashboard.web.deploy.forms import NEW, DeployForm
 from dashboard.web.deploy.plan import Plan, describe_room, estimate_use, read_plan
 from dashboard.web.forms import ActForm, SearchForm
 from dashboard.web.htmx import is_partial, render_page
@@ -111,7 +111,7 @@ def _build_form(user: User, setting: Setting) -> DeployForm:
         projects=setting.projects,
         endpoints=endpoints,
         offers=setting.offers,
-        is_name_taken=not data.get("endpoint") and bool(name) and same.exists(),
+        is_name_taken=data.get("endpoint") == NEW and bool(name) and same.exists(),
     )
 
 
