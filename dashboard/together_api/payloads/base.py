@@ -5,6 +5,7 @@ absent are the same, counts may be digits in a string, optional text may be a nu
 identity is ever required.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -108,6 +109,10 @@ class Payload(BaseModel):
         return value
 
 
+# Asked for every entry of every list; pydantic's own takes as long as hashing the entry.
+_spell_camel = functools.cache(to_camel)
+
+
 class Resource(Payload):
     """Base of everything that comes as an item of its own; remembers the body it was read from, secrets dropped.
 
@@ -126,7 +131,7 @@ class Resource(Payload):
         """Return the identity of an unparsed item in either casing, None when it has none that is text."""
         if not isinstance(raw, dict):
             return None
-        value = raw.get(cls.identity_field, raw.get(to_camel(cls.identity_field)))
+        value = raw.get(cls.identity_field, raw.get(_spell_camel(cls.identity_field)))
         return value if isinstance(value, str) and value else None
 
     @classmethod
@@ -164,7 +169,7 @@ def _without(value: Any, path: list[str]) -> Any:
         return value
     if step == "*":
         return {key: _without(item, rest) for key, item in value.items()}
-    names = {step, to_camel(step)} & value.keys()
+    names = {step, _spell_camel(step)} & value.keys()
     if not names:
         return value
     if not rest:
