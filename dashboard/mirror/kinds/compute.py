@@ -23,9 +23,12 @@ _NODE_AT_REST = frozenset(
 
 
 def read_cluster(body: payloads.Cluster) -> ResourceReading:
-    """Return the columns of a cluster. Units are live GPUs beyond the prepaid ones (reserved and capacity pool)."""
+    """Return the columns of a cluster. Units are live GPUs beyond the prepaid ones (reserved and capacity pool).
+
+    Preemptible GPUs count at the on-demand price, which is the most that they cost.
+    """
     present = [node for node in body.gpu_worker_nodes if node.deleted_at is None]
-    live = sum(node.num_gpus or 0 for node in present if _is_live(node))
+    live = sum(node.num_gpus or 0 for node in present if is_live_node(node))
     prepaid = (body.num_reserved_gpus or 0) + (body.num_capacity_pool_gpus or 0)
     meaning = resource_states.read_state(ResourceKind.CLUSTER, body.status)
     # A paused cluster bills no compute (contract 8); its nodes may still be listed.
@@ -50,7 +53,8 @@ def read_cluster(body: payloads.Cluster) -> ResourceReading:
     )
 
 
-def _is_live(node: payloads.ClusterNode) -> bool:
+def is_live_node(node: payloads.ClusterNode) -> bool:
+    """Tell whether a node holds its GPUs: its newest dated phase, else its status, is none that rests."""
     dated = [one for one in node.phase_transitions if one.transition_time is not None]
     word = max(dated, key=lambda one: one.transition_time).phase if dated else node.status  # type: ignore[arg-type,return-value]
     return word.removeprefix(_NODE_PHASE).lower() not in _NODE_AT_REST
