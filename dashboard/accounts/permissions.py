@@ -145,6 +145,9 @@ ROUTES: dict[str, Route] = {
     "jobs": _page(),
     "job": _page(),
     "job_cancel": _act(Right.OPERATE, "fine-tune.cancel_requested", "batch.cancel_requested", methods=FORM),
+    # Asking for a price changes nothing at the provider and is no act.
+    "job_estimate": _act(Right.OPERATE, methods=FORM),
+    "job_estimate_answer": _page(Right.OPERATE),
     "files": _page(),
     "file": _page(),
     "resource_events": _page(),

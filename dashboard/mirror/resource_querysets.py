@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Case, Count, F, OrderBy, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Lower
+from django.db.models import Case, Count, F, OrderBy, Q, QuerySet, Sum, Value, When, Window
+from django.db.models.functions import Lower, RowNumber
 
 from dashboard.accounts.models import User
 from dashboard.accounts.visibility import project_filter
@@ -78,12 +78,7 @@ def search_resources(resources: QuerySet[Resource], text: str) -> QuerySet[Resou
             | Q(region__icontains=word)
             | Q(project__name__icontains=word)
             | Q(project__team__name__icontains=word)
-            | Q(
-                kind=ResourceKind.UPLOAD,
-                name__in=Resource.objects.filter(kind=ResourceKind.MODEL, name__icontains=word).values(
-                    "remote_id"
-                ),
-            )
+            | _names_model(word)
         )
     return resources
 
@@ -206,6 +201,24 @@ def sort_resources(resources: QuerySet[Resource], sort: str) -> QuerySet[Resourc
         ranks = [When(status=one.value, then=Value(place)) for place, one in enumerate(_STATUS_ORDER)]
         resources = resources.annotate(status_rank=Case(*ranks, default=Value(99)))
     return resources.order_by(*order)
+
+
+def find_by_name(user: User, text: str, *, limit: int) -> list[Resource]:
+    """Return the present, visible resources in whose name or id each word stands: at most ``limit`` of each kind,
+    newest first. An upload is found by its model's name too. One query.
+    """
+    rows = present_resources(visible_resources(user))
+    for word in text.split()[:MOST_SEARCH_WORDS]:
+        rows = rows.filter(Q(name__icontains=word) | Q(remote_id__icontains=word) | _names_model(word))
+    newest = [_last("remote_created_at", is_descending=True), F("id").desc()]
+    ranked = rows.annotate(place=Window(RowNumber(), partition_by=F("kind"), order_by=newest))
+    return list(ranked.filter(place__lte=limit).order_by("kind", "place"))
+
+
+def _names_model(word: str) -> Q:
+    """Return the condition that it is an upload whose model is called so (contract 3.8: it names only the id)."""
+    models = Resource.objects.filter(kind=ResourceKind.MODEL, name__icontains=word)
+    return Q(kind=ResourceKind.UPLOAD, name__in=models.values("remote_id"))
 
 
 def find_named(user: User, targets: Sequence[str], *, connection_id: int) -> list[Resource]:

@@ -109,8 +109,9 @@ def test_unsafe_methods_are_declared_with_what_they_record_or_are_public():
         if route.methods & set(UNSAFE_METHODS) and route.right is not None and not route.audited
     ]
 
-    # Typing the password again changes nothing that others see, only the own session.
-    assert silent == ["account_reauthenticate"]
+    # Typing the password again changes nothing that others see, only the own session; asking what a fine-tune would
+    # cost is a question.
+    assert silent == ["account_reauthenticate", "job_estimate"]
 
 
 @pytest.mark.parametrize("name", NAMES)

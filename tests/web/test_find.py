@@ -6,6 +6,9 @@ import pytest
 from django.db import DatabaseError
 from django.test import Client
 
+from dashboard.mirror.models import ResourceKind
+from dashboard.web.views.find import MOST_HITS
+from tests.factories import NOW
 from tests.web.conftest import Desk
 
 pytestmark = pytest.mark.usefixtures("frozen")
@@ -64,3 +67,53 @@ def test_the_probe_fails_while_the_database_is_away():
 def test_a_nul_in_the_query_is_no_error(desk: Desk, admin_client: Client):
     read(admin_client, "a\0b")
     assert admin_client.get("/settings/users/", {"q": "\0"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("kind", "address"),
+    [
+        (ResourceKind.FINE_TUNE, "/jobs/fine-tune/{pk}/"),
+        (ResourceKind.BATCH, "/jobs/batch/{pk}/"),
+        (ResourceKind.EVALUATION, "/jobs/evaluation/{pk}/"),
+        (ResourceKind.UPLOAD_V1, "/jobs/upload-v1/{pk}/"),
+        (ResourceKind.FILE, "/files/{pk}/"),
+    ],
+)
+@pytest.mark.parametrize("query", ["nightly run", "x-4711"])
+def test_resources_are_found_by_name_and_id(
+    desk: Desk, viewer_client: Client, kind: ResourceKind, address: str, query: str
+):
+    row = desk.resource(kind, "the nightly-run", remote_id="x-4711")
+
+    assert f'href="{address.format(pk=row.pk)}"' in read(viewer_client, query, **{"HX-Request": "true"})
+
+
+def test_an_upload_is_found_by_the_name_of_its_model(desk: Desk, viewer_client: Client):
+    desk.resource(ResourceKind.MODEL, "acme/voice", remote_id="ml_1")
+    row = desk.resource(ResourceKind.UPLOAD, "ml_1")
+
+    html = read(viewer_client, "voice", **{"HX-Request": "true"})
+
+    assert f'href="/jobs/upload/{row.pk}/"' in html
+    assert "ml_1" not in html
+
+
+def test_no_kind_crowds_out_another(desk: Desk, viewer_client: Client):
+    job = desk.resource(ResourceKind.BATCH, "same-word")
+    for _ in range(30):
+        desk.resource(ResourceKind.FILE, "same-word")
+
+    html = read(viewer_client, "same-word", **{"HX-Request": "true"})
+
+    assert f"/jobs/batch/{job.pk}/" in html
+    assert html.count('href="/files/') == MOST_HITS
+
+
+def test_resources_of_other_teams_and_gone_ones_are_not_found(
+    desk: Desk, viewer_client: Client, other_operator_client: Client
+):
+    desk.resource(ResourceKind.BATCH, "secret-job")
+    desk.resource(ResourceKind.BATCH, "vanished-job", absent_since=NOW)
+
+    assert "secret-job" not in read(other_operator_client, "secret", **{"HX-Request": "true"})
+    assert "/jobs/batch/" not in read(viewer_client, "vanished", **{"HX-Request": "true"})

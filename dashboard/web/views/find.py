@@ -1,4 +1,4 @@
-"""The palette: pages, endpoints and deployments by name."""
+"""The palette: pages, endpoints, deployments and every other resource, by name or id."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
@@ -6,6 +6,8 @@ from django.urls import reverse
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import find_route, user_may
 from dashboard.core import status
+from dashboard.core.resource_states import JOB_KINDS
+from dashboard.mirror.models import ResourceKind
 from dashboard.mirror.querysets import (
     MOST_SEARCH_WORDS,
     present,
@@ -13,21 +15,42 @@ from dashboard.mirror.querysets import (
     visible_deployments,
     visible_endpoints,
 )
+from dashboard.mirror.resource_querysets import find_by_name
 from dashboard.web.forms import SearchForm
 from dashboard.web.htmx import render_page
 from dashboard.web.nav import FindGroup, FindResult
+from dashboard.web.resources.addresses import address_of_resource, icon_of
+from dashboard.web.resources.rows import load_upload_names, status_of
 
 MOST_HITS = 8
 # (words, route, icon); only those that the person's role may open are offered.
 _PAGES = (
     ("Overview", "overview", "overview"),
     ("Endpoints", "endpoints", "endpoints"),
+    ("Jobs: fine-tunes, batches, evaluations, uploads", "jobs", "job"),
+    ("Models", "models", "model"),
+    ("Files", "files", "file"),
+    ("GPU clusters", "clusters", "cluster"),
+    ("Shared volumes", "volumes", "volume"),
+    ("Containers", "containers", "container"),
+    ("RL training", "rl", "rl"),
+    ("Deploy a model", "deploy", "play"),
     ("Activity", "activity", "activity"),
     ("Settings: you and your sessions", "settings_you", "user"),
     ("Settings: connections and API keys", "settings_connections", "plug"),
     ("Settings: users", "settings_users", "users"),
     ("Settings: teams and projects", "settings_teams", "users"),
     ("Settings: health", "settings_health", "activity"),
+)
+# Heads of the palette and the kinds under them.
+_RESOURCES = (
+    ("Jobs", JOB_KINDS),
+    ("Models", (ResourceKind.MODEL,)),
+    ("Clusters", (ResourceKind.CLUSTER,)),
+    ("Volumes", (ResourceKind.VOLUME,)),
+    ("Containers", (ResourceKind.CONTAINER,)),
+    ("RL training", (ResourceKind.RL_RESOURCE, ResourceKind.RL_SESSION)),
+    ("Files", (ResourceKind.FILE,)),
 )
 
 
@@ -38,6 +61,7 @@ def find(request: HttpRequest) -> HttpResponse:
     groups = [
         FindGroup("Endpoints", find_endpoints(request.user, query)) if query else None,
         FindGroup("Deployments", find_deployments(request.user, query)) if query else None,
+        *(find_resources(request.user, query) if query else ()),
         FindGroup("Pages", find_pages(request.user, query)),
     ]
     context = {"groups": [group for group in groups if group and group.results], "query": query}
@@ -86,4 +110,21 @@ def find_deployments(user: User, query: str) -> tuple[FindResult, ...]:
             detail=f"of {row.endpoint.display_name}",
         )
         for row in rows.exclude(generation="v1").order_by("name", "id")[:MOST_HITS]
+    )
+
+
+def find_resources(user: User, query: str) -> tuple[FindGroup, ...]:
+    """Return the newest resources of each kind whose name or id matches and that have a page. Two queries at most."""
+    rows = find_by_name(user, query, limit=MOST_HITS)
+    names = load_upload_names(rows)
+    hits: dict[str, list[FindResult]] = {}
+    for row in rows:
+        url = address_of_resource(row)
+        if url:
+            name = names.get(row.pk, row.name)
+            detail = f"{row.get_kind_display()}, {status_of(row).word.lower()}"
+            hits.setdefault(row.kind, []).append(FindResult(name, url, icon_of(row.kind), detail=detail))
+    return tuple(
+        FindGroup(label, tuple(hit for kind in kinds for hit in hits.get(kind, ()))[:MOST_HITS])
+        for label, kinds in _RESOURCES
     )

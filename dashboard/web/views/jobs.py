@@ -54,6 +54,7 @@ SPEC = ListSpec(
         ResourceKind.UPLOAD: "Uploads",
         ResourceKind.UPLOAD_V1: "Uploads, v1",
     },
+    page_template="resources/jobs/page.html",
     empty_text="The organisation has no fine-tune, batch, evaluation or upload, or your teams own none.",
     footnote="Prices are the provider's own totals; batches and evaluations are billed by tokens and tell none.",
 )
