@@ -66,28 +66,21 @@ def read_stages(
         ended = _find_first(source, ends)
         if place == len(_STAGES) - 1:
             ended = started = started or (finished_at if word == "completed" else None)
-        stages.append(_judge(label, place, reached, word, started, ended, now=now, finished_at=finished_at))
+        is_told = place in (0, len(_STAGES) - 1) or any(entry.type in (*begins, *ends) for entry in source)
+        if word == "completed" or place < reached:
+            lasted = ended - started if started and ended and ended > started else None
+            stages.append(Stage(label, "done" if is_told else "skipped", started, ended, lasted))
+        elif place > reached:
+            stages.append(Stage(label, "skipped" if word in _ENDED_BADLY else "ahead"))
+        else:
+            stages.append(_describe_present(label, word, started, finished_at=finished_at, now=now))
     return tuple(stages)
 
 
-def _judge(
-    label: str,
-    place: int,
-    reached: int,
-    word: str,
-    started: datetime | None,
-    ended: datetime | None,
-    *,
-    now: datetime,
-    finished_at: datetime | None,
+def _describe_present(
+    label: str, word: str, started: datetime | None, *, finished_at: datetime | None, now: datetime
 ) -> Stage:
-    is_over = word == "completed"
-    if is_over or place < reached:
-        is_seen = bool(started or ended) or place in (0, len(_STAGES) - 1)
-        lasted = ended - started if started and ended and ended > started else None
-        return Stage(label, "done" if is_seen else "skipped", started, ended, lasted)
-    if place > reached:
-        return Stage(label, "skipped" if word in _ENDED_BADLY else "ahead")
+    """Return the stage that the job is in, or in which it ended."""
     if word in ("error", "cancelled"):
         lasted = finished_at - started if finished_at and started and finished_at > started else None
         return Stage(label, "failed", started, finished_at, lasted)
