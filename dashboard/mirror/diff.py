@@ -69,13 +69,14 @@ def compare(
     *,
     is_complete: bool,
     now: datetime,
-    empty_believed_after: timedelta = EMPTY_BELIEVED_AFTER,
+    empty_believed_after: timedelta | None = EMPTY_BELIEVED_AFTER,
 ) -> Diff:
     """Return the difference between the mirror and a listing.
 
     An item listed twice counts once, the last one wins (pages may overlap while the provider writes). A known
     item that was absent or missing and is listed again is an update even when its body is the same. `is_complete`
-    says that every page was read and every entry had an identity.
+    says that every page was read and every entry had an identity. `empty_believed_after` None: that nothing is listed
+    is nothing to wonder at.
     """
     latest = {item.remote_id: item for item in listed}
     created: list[Item] = []
@@ -93,12 +94,13 @@ def compare(
         remote_id: row for remote_id, row in known.items() if row.is_present and remote_id not in latest
     }
     # One that is gone leaves an empty list behind; several gone at once are more likely somebody's fault.
-    is_suspicious = len(missing) > 1 and not latest
+    is_suspicious = empty_believed_after is not None and len(missing) > 1 and not latest
     if not is_complete:
         missing = {}
     since = [row.missing_since for row in missing.values()]
     # An emptied listing has been empty since the last of them went: it is believed of all of them, or of none.
-    if is_suspicious and not all(at is not None and now - at >= empty_believed_after for at in since):
+    patience = empty_believed_after or CONFIRMED_AFTER
+    if is_suspicious and not all(at is not None and now - at >= patience for at in since):
         believed_before = None
     else:
         believed_before = now - CONFIRMED_AFTER

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
-from dashboard.mirror.diff import CONFIRMED_AFTER, Known, compare
+from dashboard.mirror.diff import Known, compare
 from dashboard.mirror.endpoint_plan import Changed, Plan, identify
 from dashboard.mirror.fetch import Answer, EndpointRef
 from dashboard.mirror.models import Generation
@@ -146,7 +146,7 @@ def _compare_deployments(
         is_complete=listing.complete,
         now=answer.fetched_at,
         # An endpoint may well lose all its deployments at once; each is asked for by id anyway.
-        empty_believed_after=CONFIRMED_AFTER,
+        empty_believed_after=None,
     )
     for item in (*diff.created, *diff.updated):
         try:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from dashboard.mirror.diff import CONFIRMED_AFTER, Item, Known, compare
+from dashboard.mirror.diff import Item, Known, compare
 from dashboard.mirror.fetch import Answer, DeploymentsAnswer, EndpointListing, EndpointRef, ListKey
 from dashboard.mirror.models import Generation
 from dashboard.mirror.runs import Tally
@@ -116,7 +116,7 @@ def plan_lost_projects(
         [],
         is_complete=True,
         now=now,
-        empty_believed_after=CONFIRMED_AFTER,
+        empty_believed_after=None,
     )
     for remote_id in diff.newly_missing:
         plan.to_confirm[lost[remote_id].ref] = False

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import JSONField, OuterRef, Subquery
@@ -11,11 +11,38 @@ from django.utils.dateparse import parse_datetime
 
 from dashboard.accounts.models import Connection, User
 from dashboard.accounts.permissions import Right, user_may
+from dashboard.core import durations
 from dashboard.mirror.models import SyncRun
 from dashboard.mirror.querysets import visible_projects
 
 Outcome = SyncRun.Outcome
 _LEFT_OUT = (Outcome.RUNNING, Outcome.BUSY)
+
+
+@dataclass(frozen=True, slots=True)
+class AgeLimits:
+    """From which age on a page says "late", and from which its states are of the past."""
+
+    late: timedelta = durations.LATE_AFTER
+    stale: timedelta = durations.STALE_AFTER
+
+
+# What lies around is read every two minutes, catalogues every quarter of an hour (dashboard/celery.py): late is what
+# missed its second turn.
+_SLOW = AgeLimits(late=timedelta(minutes=5), stale=timedelta(minutes=10))
+_RARE = AgeLimits(late=timedelta(minutes=40), stale=timedelta(hours=2))
+_LIMITS = {
+    SyncRun.Resource.FILES: _SLOW,
+    SyncRun.Resource.MODELS: _SLOW,
+    SyncRun.Resource.CATALOGUE: _RARE,
+    SyncRun.Resource.UNIT_PRICES: _RARE,
+}
+
+
+def limits_of(groups: Sequence[SyncRun.Resource]) -> AgeLimits:
+    """Return the limits of a page over these groups: those of the one that is read least often."""
+    limits = [_LIMITS.get(group, AgeLimits()) for group in groups]
+    return max(limits, key=lambda one: one.late, default=AgeLimits())
 
 
 @dataclass(frozen=True, slots=True)

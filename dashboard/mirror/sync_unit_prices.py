@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Max, Q
 from django.utils import timezone
@@ -22,6 +22,10 @@ from dashboard.together_api.errors import is_not_enabled
 TURN_OF_MONTH = timedelta(hours=6)
 
 
+# Each reading asks for the whole month by the hour, the API offers no less: often only while a price is missing.
+AGAIN_AFTER = timedelta(hours=6)
+
+
 def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> None:
     """Read the bill of the present month by the hour and write the prices it tells, as one recorded run."""
     billing = list(
@@ -30,7 +34,7 @@ def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> 
         .annotate(changed_at=Max("changes__at", filter=~Q(changes__not_before=None, changes__source="poll")))
         .order_by("pk")
     )
-    if not billing:
+    if not billing or _is_known(connection, billing, now=clock()):
         return
     with record_run(connection, SyncRun.Resource.UNIT_PRICES, clock=clock) as recorded:
         if recorded is None:
@@ -42,6 +46,14 @@ def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> 
         source = UnitPrice.PriceSource
         tally.updated += store_unit_prices(connection, billed, source=source.BILL, now=run.started_at)
         tally.updated += store_unit_prices(connection, estimated, source=source.ESTIMATE, now=run.started_at)
+
+
+def _is_known(connection: Connection, billing: Sequence[Resource], *, now: datetime) -> bool:
+    """Return whether everything that bills has a price and the bill was read not long ago. One query at most."""
+    if any(row.nano_usd_per_unit_hour is None for row in billing):
+        return False
+    runs = SyncRun.objects.filter(connection=connection, resource=SyncRun.Resource.UNIT_PRICES)
+    return runs.filter(outcome=SyncRun.Outcome.COMPLETE, finished_at__gt=now - AGAIN_AFTER).exists()
 
 
 def _read_bill(session: Session, billing: Sequence[Resource], tally: Tally) -> list[DerivedPrice]:

@@ -3,7 +3,7 @@
 import pytest
 
 from dashboard.mirror import sync_unit_prices
-from dashboard.mirror.models import Resource, UnitPrice
+from dashboard.mirror.models import Resource, SyncRun, UnitPrice
 from tests.mirror.conftest import Mirror
 
 
@@ -58,7 +58,7 @@ def test_prices_stay_what_they_were_while_the_bill_says_the_same(rented: Mirror)
     read_prices(rented)
     before = set(UnitPrice.objects.values_list("sku", "nano_usd_per_hour"))
 
-    rented.advance(3 * 3600)
+    rented.advance(7 * 3600)
     read_prices(rented)
 
     assert set(UnitPrice.objects.values_list("sku", "nano_usd_per_hour")) == before
@@ -72,3 +72,24 @@ def test_without_a_usage_api_prices_are_unknown_and_said_to_be(rented: Mirror):
     assert outcome == "unavailable"
     assert not UnitPrice.objects.filter(source="bill").exists()
     assert not Resource.objects.filter(kind="volume", unpriced_units=0).exists()
+
+
+def test_the_bill_is_left_alone_while_every_price_is_known_and_fresh(rented: Mirror):
+    read_prices(rented)
+    rented.advance(3600)
+
+    sync_unit_prices.sync_unit_prices(rented.connection, clock=rented.clock)
+
+    assert SyncRun.objects.filter(resource=SyncRun.Resource.UNIT_PRICES).count() == 1
+
+
+def test_the_bill_is_read_again_for_something_without_a_price(rented: Mirror):
+    read_prices(rented)
+    UnitPrice.objects.filter(sku="volume").delete()
+    Resource.objects.filter(kind="volume").update(nano_usd_per_unit_hour=None)
+    rented.advance(3600)
+
+    read_prices(rented)
+
+    assert SyncRun.objects.filter(resource=SyncRun.Resource.UNIT_PRICES).count() == 2
+    assert not Resource.objects.filter(kind="volume", nano_usd_per_unit_hour=None).exists()

@@ -95,8 +95,8 @@ WRITES: list[tuple[str, Any, str, str, Any]] = [
         "/v1/deployments/d",
         {"min_replicas": 0},
     ),
-    ("stop RL", lambda c: c.stop_rl_resource("r", force=True), "POST", f"{RL}/r/stop", {"force": True}),
-    ("stop RL gently", lambda c: c.stop_rl_resource("r"), "POST", f"{RL}/r/stop", {}),
+    ("stop RL", lambda c: c.stop_rl_resource("r", force=True), "POST", f"{RL}/r/stop?force=true", None),
+    ("stop RL gently", lambda c: c.stop_rl_resource("r"), "POST", f"{RL}/r/stop", None),
 ]
 ESTIMATES: list[tuple[str, Any, str, str, Any]] = [
     (

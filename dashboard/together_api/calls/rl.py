@@ -46,7 +46,7 @@ def stop_rl_resource(resource_id: str, *, force: bool | None = None) -> Flow[RlR
         method="POST",
         template=f"{_RESOURCE}/stop",
         ids={"resource_id": resource_id},
-        body=without_none({"force": force}),
+        query={"force": force},
         priority="stop",
     )
     return (yield from fetch_one(RlResource, call))
