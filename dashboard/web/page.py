@@ -6,8 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from dashboard.accounts.permissions import Right, user_may
-from dashboard.core import durations
-from dashboard.mirror.group_freshness import load_group_freshness
+from dashboard.mirror.group_freshness import limits_of, load_group_freshness
 from dashboard.mirror.models import SyncRun
 from dashboard.web.notices import Notice, describe_groups, find_late_stops, gather_notices
 from dashboard.web.snapshot import Snapshot
@@ -45,11 +44,13 @@ def group_context(
     notices: tuple[Notice, ...] = context["notices"]  # type: ignore[assignment]  # of gather_notices
     freshness = load_group_freshness(snapshot.user, groups)
     synced_at = freshness.synced_at
+    limits = limits_of(groups)
     names = ".".join(group.value for group in groups)
     return context | {
         "group_freshness": freshness,
         "synced_at": synced_at,
-        "is_stale": synced_at is not None and snapshot.now - synced_at > durations.STALE_AFTER,
+        "age_limits": limits,
+        "is_stale": synced_at is not None and snapshot.now - synced_at > limits.stale,
         "notices": (*notices, *describe_groups(freshness)),
         "notices_url": f"{context['notices_url']}&groups={names}",
     }

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from dashboard.core import durations
 from dashboard.core import status as statuses
+from dashboard.mirror.group_freshness import AgeLimits
 from dashboard.web import charts
 from dashboard.web.nav import MenuItem
 
@@ -84,27 +85,34 @@ def status(
 
 @register.inclusion_tag("components/_sync_stamp.html", takes_context=True)
 def sync_stamp(context: Context, synced_at: datetime | None) -> dict[str, Any]:
-    """Show the age of the mirror: fresh, late (over 2 min), stale (over 5 min); None = never synced."""
-    now = context["now"]
+    """Show the age of the mirror: fresh, late (over 2 min), stale (over 5 min); None = never synced.
+
+    A page over what is read less often has other limits: `age_limits` of its context.
+    """
+    now, limits = context["now"], context.get("age_limits") or AgeLimits()
     age = None if synced_at is None else now - synced_at
     return {
         "synced_at": synced_at,
         "clock": synced_at and durations.format_clock(synced_at),
         "absolute": synced_at and durations.format_absolute(synced_at),
         "age": age is not None and durations.format_exact(age),
-        "level": name_age(age),
-        "late_seconds": int(durations.LATE_AFTER.total_seconds()),
-        "stale_seconds": int(durations.STALE_AFTER.total_seconds()),
+        "level": name_age(age, limits=limits),
+        "late_seconds": int(limits.late.total_seconds()),
+        "stale_seconds": int(limits.stale.total_seconds()),
     }
 
 
-def name_age(age: timedelta | None) -> Literal["fresh", "late", "stale", "never"]:
+def name_age(
+    age: timedelta | None,
+    *,
+    limits: AgeLimits = AgeLimits(),  # noqa: B008 - frozen
+) -> Literal["fresh", "late", "stale", "never"]:
     """Return how far an age may be trusted; None (never synced) is ``never``."""
     if age is None:
         return "never"
-    if age > durations.STALE_AFTER:
+    if age > limits.stale:
         return "stale"
-    return "late" if age > durations.LATE_AFTER else "fresh"
+    return "late" if age > limits.late else "fresh"
 
 
 # --- States of a panel ------------------------------------------------------------------------------------------
