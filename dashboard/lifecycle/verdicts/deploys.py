@@ -82,6 +82,9 @@ def tell_made(order: Order) -> str:
         return f"The deployment {want.deployment_name} exists; look at its state before you leave it"
     if "endpoint" in order.memo.ids:
         return f"The endpoint {want.endpoint_name} was made and is empty; it costs nothing"
+    if order.memo.count(Act.CREATE_ENDPOINT):
+        # Sent, and never found: a provider that carries it out later than that is found by the mirror.
+        return "Nothing of it is known to exist"
     return "Nothing was made"
 
 
