@@ -26,6 +26,7 @@ class Right(enum.StrEnum):
     VIEW_AUDIT = "view_audit"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
+    MANAGE_DEPRECATIONS = "manage_deprecations"
     VIEW_HEALTH = "view_health"
 
 
@@ -123,6 +124,10 @@ ROUTES: dict[str, Route] = {
     "settings_team": _act(Right.MANAGE_PEOPLE, "team.changed", methods=FORM),
     "settings_team_delete": _act(Right.MANAGE_PEOPLE, "team.deleted", methods=FORM),
     "settings_project_team": _act(Right.MANAGE_PEOPLE, "project.team_assigned"),
+    # Settings: deprecations
+    "settings_deprecations": _act(Right.MANAGE_DEPRECATIONS, "deprecation.added", methods=FORM),
+    "settings_deprecation": _act(Right.MANAGE_DEPRECATIONS, "deprecation.changed", methods=FORM),
+    "settings_deprecation_remove": _act(Right.MANAGE_DEPRECATIONS, "deprecation.removed", methods=FORM),
     # Settings: health
     "settings_health": _page(Right.VIEW_HEALTH),
     # Overview, endpoints and acts. Whether a person may act on this endpoint depends on its team: web/targets.py
@@ -155,6 +160,13 @@ ROUTES: dict[str, Route] = {
     "endpoint_configure": _act(Right.OPERATE, "endpoint.configure_requested", methods=FORM),
     "endpoint_split": _act(Right.OPERATE, "endpoint.split_requested", methods=FORM),
     "deploy": _act(Right.OPERATE, "endpoint.deploy_requested", methods=FORM),
+    "models": _page(),
+    "models_catalogue": _page(),
+    "models_deprecations": _page(),
+    "model": _page(),
+    "model_offered": _page(),
+    "model_upload": _act(Right.OPERATE, "model.upload_requested", methods=FORM),
+    "model_delete": _act(Right.OPERATE_EVERYWHERE, "model.delete_requested", methods=FORM),
     "action": _page(),
     "action_send_again": _act(Right.OPERATE, "endpoint.stop_sent_again"),
     "action_cancel": _act(Right.OPERATE, "endpoint.stop_cancelled"),

@@ -19,11 +19,13 @@ from dashboard.web.views import (
     job,
     job_acts,
     jobs,
+    model_acts,
+    models,
     overview,
     reference,
 )
 from dashboard.web.views import health as health_probe
-from dashboard.web.views.settings import connections, health, teams, users, you
+from dashboard.web.views.settings import connections, deprecations, health, teams, users, you
 
 register_converter(JobKind, "job_kind")
 
@@ -51,6 +53,11 @@ settings_patterns = [
     path("teams/<int:pk>/", teams.change_team, name="settings_team"),
     path("teams/<int:pk>/delete/", teams.delete_team, name="settings_team_delete"),
     path("projects/<int:pk>/team/", teams.assign_project, name="settings_project_team"),
+    path("deprecations/", deprecations.list_deprecations, name="settings_deprecations"),
+    path("deprecations/<int:pk>/", deprecations.change_deprecation, name="settings_deprecation"),
+    path(
+        "deprecations/<int:pk>/remove/", deprecations.remove_deprecation, name="settings_deprecation_remove"
+    ),
     path("health/", health.show_health, name="settings_health"),
 ]
 
@@ -73,6 +80,13 @@ urlpatterns = [
     path("endpoints/<int:pk>/settings/", changes.configure_endpoint, name="endpoint_configure"),
     path("endpoints/<int:pk>/split/", changes.split_endpoint, name="endpoint_split"),
     path("deploy/", deploy.deploy, name="deploy"),
+    path("models/", models.list_models, name="models"),
+    path("models/catalogue/", models.list_catalogue, name="models_catalogue"),
+    path("models/catalogue/<int:pk>/", models.show_offered, name="model_offered"),
+    path("models/deprecations/", models.list_deprecations, name="models_deprecations"),
+    path("models/upload/", model_acts.upload_model, name="model_upload"),
+    path("models/<int:pk>/", models.show_model, name="model"),
+    path("models/<int:pk>/delete/", model_acts.delete_model, name="model_delete"),
     path("jobs/", jobs.list_jobs, name="jobs"),
     path("jobs/estimate/", estimates.ask_price, name="job_estimate"),
     path("jobs/estimate/<uuid:public_id>/", estimates.show_answer, name="job_estimate_answer"),

@@ -15,7 +15,15 @@ from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
 from dashboard.lifecycle.models import PriceEstimate, StopAction
-from dashboard.mirror.models import Deployment, Endpoint, Project, Resource, ResourceKind
+from dashboard.mirror.models import (
+    CatalogueModel,
+    Deployment,
+    Endpoint,
+    ModelDeprecation,
+    Project,
+    Resource,
+    ResourceKind,
+)
 from tests import factories, model_factories
 from tests.conftest import sign_in
 
@@ -40,6 +48,10 @@ class World:
     action: StopAction
     # A person on whom acts may be tried.
     subject: User
+    # A model of the team, the catalogue's model that it derives from, and one that is deprecated.
+    model: Resource
+    offered: CatalogueModel
+    deprecation: ModelDeprecation
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, who: str) -> Client:
@@ -68,7 +80,11 @@ def make_world() -> World:
         actor=Actor.for_person(people["operator"]),
         idempotency_key="sample",
     )
+    offered = model_factories.make_catalogue_model(connection=connection, name="Qwen/Qwen3-32B")
     return World(
+        offered=offered,
+        model=model_factories.make_own_model(project=project, base=offered),
+        deprecation=model_factories.make_deprecation("acme/old"),
         action=requested.action,
         team=team,
         other_team=other_team,
@@ -112,6 +128,18 @@ def _action(world: World) -> dict[str, Any]:
     return {"public_id": world.action.public_id}
 
 
+def _model(world: World) -> dict[str, Any]:
+    return {"pk": world.model.pk}
+
+
+def _offered(world: World) -> dict[str, Any]:
+    return {"pk": world.offered.pk}
+
+
+def _deprecation(world: World) -> dict[str, Any]:
+    return {"pk": world.deprecation.pk}
+
+
 ADDRESSES: dict[str, Address] = {
     "endpoint": Address(_endpoint, is_scoped=True),
     "endpoint_events": Address(_endpoint, is_scoped=True),
@@ -121,6 +149,11 @@ ADDRESSES: dict[str, Address] = {
     "endpoint_scale": Address(_endpoint, is_scoped=True),
     "endpoint_delete": Address(_endpoint, is_scoped=True),
     "endpoint_configure": Address(_endpoint, is_scoped=True),
+    "model": Address(_model, is_scoped=True),
+    "model_delete": Address(_model),  # Admins only, who see every team
+    "model_offered": Address(_offered),
+    "settings_deprecation": Address(_deprecation),
+    "settings_deprecation_remove": Address(_deprecation),
     "endpoint_split": Address(_endpoint, is_scoped=True),
     "job": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
     "job_cancel": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
@@ -195,9 +228,8 @@ def _stop_deployment(world: World) -> None:
 
 
 def _offer_model(world: World) -> None:
-    model = model_factories.make_catalogue_model(connection=world.connection, name="Qwen/Qwen3-32B")
     hardware = factories.make_hardware(connection=world.connection)
-    model_factories.make_config(model=model, hardware=hardware, remote_id="cr_sample")
+    model_factories.make_config(model=world.offered, hardware=hardware, remote_id="cr_sample")
 
 
 def _deployment(world: World) -> dict[str, Any]:
@@ -214,6 +246,10 @@ def _deployment(world: World) -> dict[str, Any]:
     }
 
 
+def _entry(model: str) -> dict[str, Any]:
+    return {"model": model, "removal_on": "2027-01-01", "source": "their letter"}
+
+
 FORMS: dict[str, Act] = {
     "endpoints_stop": Act(lambda world: _key(world) | {"endpoint": [world.endpoint.pk]}),
     "endpoint_stop": Act(_key),
@@ -223,6 +259,22 @@ FORMS: dict[str, Act] = {
     "endpoint_configure": Act(_bounds),
     "endpoint_split": Act(lambda world: _key(world) | {f"weight_{world.deployment.pk}": 1}),
     "deploy": Act(_deployment, _offer_model),
+    "model_upload": Act(
+        lambda world: (
+            _key(world)
+            | {
+                "project": world.project.pk,
+                "model_name": "imported",
+                "model_type": "model",
+                "base_model": "Qwen/Qwen3-32B",
+                "remote_url": "acme/imported",
+            }
+        )
+    ),
+    "model_delete": Act(_key),
+    "settings_deprecations": Act(lambda world: _entry("acme/newer")),
+    "settings_deprecation": Act(lambda world: _entry("acme/old")),
+    "settings_deprecation_remove": Act(),
     "job_cancel": Act(_key),
     "action_send_again": Act(),
     "action_cancel": Act(),

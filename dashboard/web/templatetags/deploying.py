@@ -1,14 +1,18 @@
 """Tags about models and their deployment: {% load deploying %}."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import urlencode
 
 from django import template
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from dashboard.core import money
 from dashboard.mirror.deprecation_hints import Deprecation
+from dashboard.mirror.models import Resource
+from dashboard.web.resources.addresses import address_of_resource
 
 register = template.Library()
 
@@ -37,3 +41,27 @@ def describe_deprecation(deprecation: Deprecation, now: datetime) -> str:
 def days_left(deprecation: Deprecation, now: datetime) -> int | None:
     """Return the days until the removal, negative afterwards, None without a date."""
     return deprecation.days_left(now.date())
+
+
+@register.simple_tag
+def token_price(nano: int | None) -> SafeString:
+    """Print a list price per million tokens, two decimals or as many as it has; None says so."""
+    if nano is None:
+        return format_html('<span class="ui-ink3 ui-sm">{}</span>', "not told")
+    places = 2 if nano % 10_000_000 == 0 else 4
+    return format_html('<span class="ui-num">{}</span>', money.format_amount(nano, places=places))
+
+
+@register.simple_tag
+def resource_link(resource: Resource) -> SafeString:
+    """Print the name of a resource, as a link where its kind has a page."""
+    url = address_of_resource(resource)
+    if not url:
+        return format_html("<b>{}</b>", resource.name)
+    return format_html('<a class="ui-link" href="{}">{}</a>', url, resource.name)
+
+
+@register.filter
+def get_item(table: Mapping[str, str], key: str) -> str:
+    """Return a value of a table, empty when it has none."""
+    return table.get(key, "")

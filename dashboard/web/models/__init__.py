@@ -1,0 +1,1 @@
+"""Pages of models: own ones, the catalogue, what is deprecated."""
