@@ -72,7 +72,7 @@ def test_a_fine_tune_tells_price_tokens_epochs_and_steps(tuned: Resource, viewer
     assert "1.9 M" in text
     assert "9.7 B parameters" in text
     assert "3 of 3 step 300 of 300" in text
-    assert "took 2 h 00 min" in text
+    assert "took 3 h 00 min" in text
 
 
 def test_the_stages_follow_from_the_events(tuned: Resource, viewer_client: Client):

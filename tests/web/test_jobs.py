@@ -118,7 +118,7 @@ def test_an_upload_is_called_and_found_by_the_name_of_its_model(mixed: Desk, vie
 def test_progress_says_the_share_or_the_time_left(mixed: Desk, viewer_client: Client):
     html = read(viewer_client)
 
-    assert "about 50%, about 1 h 00 min left" in html
+    assert "about 50% of this stage, about 1 h 00 min left" in html
     assert 'aria-label="Progress: 42%' in html
     assert "due in 20 h 00 min" in html
     assert "out of memory" in html

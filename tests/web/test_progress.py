@@ -26,18 +26,18 @@ def told(**changes: Any) -> Told:
     ("given_", "meaning", "words", "percent"),
     [
         (told(share=0.62, seconds_remaining=4800), status.WORKING, "62%, about 1 h 20 min left", 62),
-        (told(seconds_remaining=3600), status.WORKING, "about 50%, about 1 h 00 min left", 50),
+        (told(seconds_remaining=3600), status.WORKING, "about 50% of this stage, about 1 h 00 min left", 50),
         # A quarter in an hour: three more.
         (told(share=0.25), status.WORKING, "25%, about 3 h 00 min left", 25),
         # Too little to know the pace.
         (told(share=0.01), status.WORKING, "1%", 1),
-        (told(seconds_remaining=60, observed_at=NOW - HOUR / 2), status.WORKING, "about 99%, longer than expected", 99),
+        (told(seconds_remaining=60, observed_at=NOW - HOUR / 2), status.WORKING, "about 99% of this stage, longer than expected", 99),
         (told(), status.WORKING, "for 1 h 00 min", 0),
         (told(started_at=None, created_at=None), status.WORKING, "under way", 0),
         (told(started_at=None), status.QUEUED, "queued for 2 h 00 min", 0),
         (told(created_at=None), status.QUEUED, "queued", 0),
-        (told(share=1.0, finished_at=NOW), status.COMPLETED, "took 1 h 00 min", 100),
-        (told(share=0.4, finished_at=NOW), status.FAILED, "after 1 h 00 min", 40),
+        (told(share=1.0, finished_at=NOW), status.COMPLETED, "took 2 h 00 min", 100),
+        (told(share=0.4, finished_at=NOW), status.FAILED, "after 2 h 00 min", 40),
         (told(), status.CANCELLED, "", 0),
         (told(share=0.999, seconds_remaining=1), status.WORKING, "99%, about 1 s left", 99),
     ],

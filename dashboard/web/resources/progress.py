@@ -16,7 +16,10 @@ LEAST_SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What is mirrored of a job's progress; `observed_at` is when it was so. None = not told."""
+    """What is mirrored of a job's progress; `observed_at` is when it was so. None = not told.
+
+    `started_at` and `seconds_remaining` speak of the present stage (contract section 6), `share` of the whole job.
+    """
 
     share: float | None
     seconds_remaining: int | None
@@ -58,7 +61,7 @@ def describe_progress(told: Told, *, meaning: Status, now: datetime) -> Progress
     parts = []
     if share is not None:
         shown = Progress(share=share, words="").percent
-        parts.append(f"{'' if told.share is not None else 'about '}{shown}%")
+        parts.append(f"{shown}%" if told.share is not None else f"about {shown}% of this stage")
     if end is not None:
         left = end - now
         parts.append(
@@ -100,7 +103,7 @@ def _describe_deadline(told: Told, *, now: datetime) -> str:
 
 
 def _describe_end(told: Told, meaning: Status) -> str:
-    start, end = told.started_at or told.created_at, told.finished_at
+    start, end = told.created_at or told.started_at, told.finished_at
     if start is None or end is None or end < start:
         return ""
     took = durations.format_duration(end - start)

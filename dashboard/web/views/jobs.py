@@ -30,10 +30,10 @@ SPEC = ListSpec(
     kinds=KINDS,
     groups=(Run.FINE_TUNES, Run.BATCHES, Run.EVALUATIONS, Run.UPLOADS),
     columns=(
-        Column("Job", "resources/cells/_name.html", width="ui-w-236", sort="name", place="name"),
+        Column("Job", "resources/cells/_name.html", sort="name", place="name"),
         Column("State", "resources/cells/_state.html", width="ui-w-140", sort="status", place="state"),
-        Column("Progress", "resources/cells/_progress.html", sort="progress", place="ev"),
-        Column("Model", "resources/cells/_model.html", width="ui-w-160", sort="model", css="ui-col-hw"),
+        Column("Progress", "resources/cells/_progress.html", width="ui-w-236", sort="progress", place="ev"),
+        Column("Model", "resources/cells/_model.html", width="ui-w-140", sort="model", css="ui-col-hw"),
         Column("Owner", "resources/cells/_owner.html", width="ui-w-140", sort="owner", css="ui-col-spark"),
         Column(
             "Price, $",
