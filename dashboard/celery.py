@@ -50,7 +50,7 @@ app.conf.beat_schedule = {
     "sync-details": every(15, "mirror.sync_details", queue="sync"),
     "sync-model-catalogue": every(900, "mirror.sync_model_catalogue", queue="sync"),
     "sync-regions": every(3600, "mirror.sync_regions", queue="sync"),
-    "sync-unit-prices": every(1800, "mirror.sync_unit_prices", queue="sync"),
+    "sync-unit-prices": every(60, "mirror.sync_unit_prices", queue="sync"),
     "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
     # Questions whose own message was lost (lifecycle/estimates.py).
     "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),

@@ -22,8 +22,10 @@ from dashboard.together_api.errors import is_not_enabled
 TURN_OF_MONTH = timedelta(hours=6)
 
 
-# Each reading asks for the whole month by the hour, the API offers no less: often only while a price is missing.
+# Each reading asks for the whole month by the hour, the API offers no less: so only now and then, sooner while a price
+# is missing, at once for what bills and is new.
 AGAIN_AFTER = timedelta(hours=6)
+AGAIN_WHILE_UNKNOWN = timedelta(minutes=30)
 
 
 def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> None:
@@ -34,7 +36,7 @@ def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> 
         .annotate(changed_at=Max("changes__at", filter=~Q(changes__not_before=None, changes__source="poll")))
         .order_by("pk")
     )
-    if not billing or _is_known(connection, billing, now=clock()):
+    if not billing or not _is_due(connection, billing, now=clock()):
         return
     with record_run(connection, SyncRun.Resource.UNIT_PRICES, clock=clock) as recorded:
         if recorded is None:
@@ -48,12 +50,19 @@ def sync_unit_prices(connection: Connection, *, clock: Clock = timezone.now) -> 
         tally.updated += store_unit_prices(connection, estimated, source=source.ESTIMATE, now=run.started_at)
 
 
-def _is_known(connection: Connection, billing: Sequence[Resource], *, now: datetime) -> bool:
-    """Return whether everything that bills has a price and the bill was read not long ago. One query at most."""
-    if any(row.nano_usd_per_unit_hour is None for row in billing):
-        return False
-    runs = SyncRun.objects.filter(connection=connection, resource=SyncRun.Resource.UNIT_PRICES)
-    return runs.filter(outcome=SyncRun.Outcome.COMPLETE, finished_at__gt=now - AGAIN_AFTER).exists()
+def _is_due(connection: Connection, billing: Sequence[Resource], *, now: datetime) -> bool:
+    """Return whether the bill should be read now. One query."""
+    last = (
+        SyncRun.objects.filter(connection=connection, resource=SyncRun.Resource.UNIT_PRICES)
+        .exclude(outcome=SyncRun.Outcome.BUSY)
+        .aggregate(at=Max("started_at"))["at"]
+    )
+    if last is None:
+        return True
+    unknown = [row for row in billing if row.nano_usd_per_unit_hour is None]
+    if any(row.first_observed_at > last for row in unknown):
+        return True
+    return bool(now - last >= (AGAIN_WHILE_UNKNOWN if unknown else AGAIN_AFTER))
 
 
 def _read_bill(session: Session, billing: Sequence[Resource], tally: Tally) -> list[DerivedPrice]:

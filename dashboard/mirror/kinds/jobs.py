@@ -10,7 +10,10 @@ Relation = ResourceLink.Relation
 
 
 def read_fine_tune(body: payloads.FineTune) -> ResourceReading:
-    """Return the columns of a fine-tune; `total_price` is nano-dollars (contract 1.8)."""
+    """Return the columns of a fine-tune; `total_price` is nano-dollars (contract 1.8).
+
+    Its `started_at` is the start of the present stage (SDK 3.1.1): of an ended job that is its end.
+    """
     meaning = resource_states.read_state(ResourceKind.FINE_TUNE, body.status)
     remaining = None
     if body.progress and body.progress.estimate_available:
@@ -26,8 +29,8 @@ def read_fine_tune(body: payloads.FineTune) -> ResourceReading:
         variety=_describe_training(body),
         remote_created_at=body.created_at,
         remote_updated_at=body.updated_at,
-        started_at=body.started_at,
-        finished_at=None if meaning.is_moving else body.updated_at,
+        started_at=body.started_at if meaning.is_moving else None,
+        finished_at=None if meaning.is_moving else body.started_at or body.updated_at,
         progress=_measure_progress(body),
         seconds_remaining=remaining if remaining is None else max(remaining, 0),
         size_bytes=body.trainingfile_size,
@@ -98,7 +101,7 @@ def read_evaluation(body: payloads.Evaluation) -> ResourceReading:
     return ResourceReading(
         kind=ResourceKind.EVALUATION.value,
         remote_id=body.id,
-        name=f"{body.type or 'evaluation'} {model}".strip(),
+        name=f"{body.type or 'evaluation'} {model or 'given answers'}",
         state=body.status,
         state_message=(body.results.error if body.results else None) or "",
         model=model,
@@ -117,13 +120,14 @@ def read_evaluation(body: payloads.Evaluation) -> ResourceReading:
 
 
 def _find_judged_model(body: payloads.Evaluation) -> str:
-    """Return the first model under `model_to_evaluate` or `model_a`: a name, or a block that holds one."""
+    """Return the model under `model_to_evaluate` or `model_a`, empty for answers that were given as a column.
+
+    Both hold either a block that names a model, or the name of a column of the data (SDK 3.1.1).
+    """
     for key in ("model_to_evaluate", "model_a"):
-        value = body.parameters.get(key)
-        if isinstance(value, dict):
-            value = value.get("model") or value.get("model_name")
-        if isinstance(value, str) and value:
-            return value
+        block = body.parameters.get(key)
+        if isinstance(block, dict) and isinstance(block.get("model"), str):
+            return str(block["model"])
     return ""
 
 
