@@ -13,6 +13,8 @@ from dashboard.core import money, status
 from dashboard.lifecycle import evidence
 from dashboard.lifecycle.idleness import gather_facts
 from dashboard.lifecycle.receipts import OpenAct, open_actions
+from dashboard.mirror.deprecation_hints import Deprecation
+from dashboard.mirror.deprecations import load_deprecations
 from dashboard.mirror.models import Endpoint, Generation
 from dashboard.mirror.querysets import Outlook, load_outlooks
 from dashboard.mirror.traffic_history import TrafficDay, load_days, load_rates, next_half_hour
@@ -29,7 +31,6 @@ _MAY_STOP = (
     status.UNKNOWN,
 )
 _MAY_SCALE = (status.RUNNING, status.SCALING, status.DEGRADED, status.STARTING)
-_MAY_DELETE = (status.STOPPED, status.FAILED, status.EMPTY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,8 @@ class EndpointRow:
     button: RowButton | None
     menu: tuple[MenuItem, ...]
     may_stop: bool
+    # What is known of the end of its model; None = it stays.
+    deprecation: Deprecation | None
 
     @property
     def key(self) -> str:
@@ -77,7 +80,7 @@ class EndpointRow:
 
 
 def build_rows(endpoints: Sequence[Endpoint], *, user: User, now: datetime) -> list[EndpointRow]:
-    """Return the rows of one page, in order. Five queries (one less for people who may operate everywhere).
+    """Return the rows of one page, in order. Seven queries (one less for people who may operate everywhere).
 
     The endpoints need `project.team` loaded.
     """
@@ -87,6 +90,7 @@ def build_rows(endpoints: Sequence[Endpoint], *, user: User, now: datetime) -> l
     rates = load_rates(ids)
     acts = open_actions(ids, now=now)
     teams = operable_team_ids(user)
+    deprecations = load_deprecations()
     return [
         _build_row(
             endpoint,
@@ -95,6 +99,7 @@ def build_rows(endpoints: Sequence[Endpoint], *, user: User, now: datetime) -> l
             rate=rates.get(endpoint.pk),
             acts=tuple(acts.get(endpoint.pk, ())),
             may_act=teams is None or endpoint.project.team_id in teams,
+            deprecation=deprecations.find(endpoint.model),
             now=now,
         )
         for endpoint in endpoints
@@ -109,6 +114,7 @@ def _build_row(
     rate: float | None,
     acts: tuple[OpenAct, ...],
     may_act: bool,
+    deprecation: Deprecation | None,
     now: datetime,
 ) -> EndpointRow:
     mirrored = status.read_value(endpoint.status)
@@ -151,6 +157,7 @@ def _build_row(
         ),
         menu=_list_menu(endpoint, mirrored, burn=burn, rate=rate, may_stop=may_stop) if may_act else (),
         may_stop=may_stop,
+        deprecation=deprecation,
     )
 
 
@@ -202,6 +209,8 @@ def _list_menu(
     if mirrored in _MAY_SCALE:
         scale = reverse("endpoint_scale", args=[endpoint.pk])
         items.append(MenuItem("Change replicas", scale, "sliders", opens_dialog=True))
+        configure = reverse("endpoint_configure", args=[endpoint.pk])
+        items.append(MenuItem("Settings", configure, "settings", opens_dialog=True))
     if mirrored is status.STOPPED and may_start(endpoint):
         start = reverse("endpoint_start", args=[endpoint.pk])
         items.append(MenuItem("Start", start, "play", opens_dialog=True))
@@ -209,9 +218,9 @@ def _list_menu(
         stop = reverse("endpoint_stop", args=[endpoint.pk])
         detail = describe_saving(burn, rate=rate)
         items.append(MenuItem("Stop", stop, "stop", detail=detail, is_destructive=True, opens_dialog=True))
-    if mirrored in _MAY_DELETE:
-        delete = reverse("endpoint_delete", args=[endpoint.pk])
-        items.append(MenuItem("Delete", delete, "trash", is_destructive=True, opens_dialog=True))
+    delete = reverse("endpoint_delete", args=[endpoint.pk])
+    detail = "stops it first" if mirrored.may_bill else ""
+    items.append(MenuItem("Delete", delete, "trash", detail=detail, is_destructive=True, opens_dialog=True))
     return tuple(items)
 
 

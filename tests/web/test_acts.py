@@ -322,11 +322,45 @@ def test_a_stopped_endpoint_cannot_be_scaled_and_says_so(desk: Desk, operator_cl
     assert "Nothing to scale" in response.content.decode()
 
 
-def test_deleting_needs_a_stop_first(desk: Desk, operator_client: Client):
+def test_deleting_what_runs_lists_every_step_and_is_one_act_in_order(desk: Desk, operator_client: Client):
+    endpoint = desk.idle("docs-qa")
+    url = f"/endpoints/{endpoint.pk}/delete/"
+
+    html = operator_client.get(url).content.decode()
+    operator_client.post(url, {"key": read_key(html), "in_order": "1"})
+
+    action = StopAction.objects.get()
+    assert "and wait until it is read back as stopped" in html
+    assert "out of the traffic split" in html
+    assert "Stop and delete, saves" in html
+    assert (action.kind, action.arguments) == ("delete", {"in_order": True})
+
+
+def test_a_form_that_did_not_say_so_never_stops_what_runs_meanwhile(desk: Desk, operator_client: Client):
     endpoint = desk.idle("docs-qa")
 
-    assert "Stop it first" in operator_client.get(f"/endpoints/{endpoint.pk}/delete/").content.decode()
-    assert operator_client.post(f"/endpoints/{endpoint.pk}/delete/", {"key": new_key()}).status_code == 409
+    response = operator_client.post(f"/endpoints/{endpoint.pk}/delete/", {"key": new_key()})
+
+    assert response.status_code == 409
+    assert "must be stopped first" in response.content.decode()
+    assert not StopAction.objects.exists()
+
+
+def test_a_v1_start_is_explained_and_leads_to_v2_with_everything_filled_in(
+    desk: Desk, operator_client: Client
+):
+    deployment = factories.make_v1_endpoint(
+        project=desk.project, state="STOPPED", billable_low=0, billable_high=0, min_replicas=1, max_replicas=2
+    )
+    url = f"/endpoints/{deployment.endpoint_id}/start/"
+
+    html = operator_client.get(url).content.decode()
+    response = operator_client.post(url, {"key": new_key()})
+
+    assert "v1 endpoints cannot be started again" in html
+    assert "hardware=1x_nvidia_h100_80gb_sxm" in html
+    assert "low=1&amp;high=2" in html
+    assert response.status_code == 409
     assert not StopAction.objects.exists()
 
 

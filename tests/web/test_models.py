@@ -290,3 +290,36 @@ def test_an_admin_keeps_the_list(desk: Desk, base: CatalogueModel, admin_client:
         "deprecation.changed",
         "deprecation.removed",
     }
+
+
+def test_an_endpoint_whose_model_goes_says_so_on_its_row_and_its_page(
+    desk: Desk, base: CatalogueModel, operator_client: Client
+):
+    model_factories.make_deprecation("acme/old", replacement="Qwen/Qwen3-32B", is_dedicated_possible=True)
+    endpoint = desk.endpoint("legacy", model="acme/old")
+    desk.endpoint("modern", model="Qwen/Qwen3-32B")
+
+    listed = operator_client.get("/endpoints/").content.decode()
+    page = operator_client.get(f"/endpoints/{endpoint.pk}/").content.decode()
+
+    assert listed.count("deprecated model") == 1
+    assert (
+        "acme/old leaves serverless on 30 Nov 2026, in 10 days; dedicated endpoints may still serve it."
+        in page
+    )
+    assert "Replaced by Qwen/Qwen3-32B" in page
+    assert "/deploy/?model=Qwen%2FQwen3-32B" in page
+
+
+def test_without_a_named_replacement_the_nearest_of_the_maker_is_suggested(
+    desk: Desk, base: CatalogueModel, operator_client: Client
+):
+    model_factories.make_catalogue_model(
+        connection=desk.connection, name="Qwen/Qwen2-30B", support="DEPRECATED"
+    )
+    endpoint = desk.endpoint("legacy", model="Qwen/Qwen2-30B")
+
+    page = operator_client.get(f"/endpoints/{endpoint.pk}/").content.decode()
+
+    assert "is deprecated in the provider&#x27;s catalogue" in page
+    assert "nearest of the same maker is Qwen/Qwen3-32B" in page

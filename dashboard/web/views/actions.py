@@ -28,10 +28,12 @@ from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
 from dashboard.web.page import group_context, page_context
 from dashboard.web.resources.addresses import address_of, resolve
+from dashboard.web.rows import may_start
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import (
     Target,
     add_targets,
+    address_on_v2,
     find_operable_endpoint,
     find_operable_endpoints,
     load_targets,
@@ -115,22 +117,21 @@ def scale_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def delete_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
-    """Confirm and ask for a deletion; what still runs is named, with the way to stop it."""
+    """Confirm and ask for a deletion; what still runs is stopped first, and the confirmation lists every step.
+
+    Only the form that said so asks for it in order: what was started since another one was opened is not stopped.
+    """
     endpoint = find_operable_endpoint(request, pk)
     target = load_targets([endpoint], now=timezone.now(), deployment_id=_read_deployment_id(request))[0]
-    if target.running:
-        return _refuse(
-            request,
-            target,
-            title="Stop it first",
-            reason="It still runs: only what is stopped can be deleted.",
-        )
     form = ActForm(request.POST or None)
     error = ""
     if request.method == "POST" and form.is_valid():
         try:
             made = actions.request_delete(
-                target.deployment or endpoint, actor=actor_of(request), idempotency_key=form.read_key()
+                target.deployment or endpoint,
+                in_order=request.POST.get("in_order") == "1",
+                actor=actor_of(request),
+                idempotency_key=form.read_key(),
             )
         except ActionError as refusal:
             error = refusal.sentence
@@ -201,6 +202,8 @@ def _act_on_replicas(
 ) -> HttpResponse:
     endpoint = find_operable_endpoint(request, pk)
     target = load_targets([endpoint], now=timezone.now(), deployment_id=_read_deployment_id(request))[0]
+    if verb == "Start" and not may_start(endpoint):
+        return _refuse_v1_start(request, target)
     fitting = [one for one in target.concerned if fits(status.read_state(one.state))]
     if not fitting:
         return _refuse(request, target, title=f"Nothing to {verb.lower()}", reason=_describe_states(target))
@@ -294,6 +297,22 @@ def _refuse(request: HttpRequest, target: Target, *, title: str, reason: str) ->
     context = _dialog_context(request, target) | {"title": title, "reason": reason}
     code = CONFLICT if request.method == "POST" else 200
     return render_dialog(request, "actions/_nothing.html", context, title=title, status=code)
+
+
+def _refuse_v1_start(request: HttpRequest, target: Target) -> HttpResponse:
+    """Say that the provider refuses every start of a v1 endpoint (contract 4), and lead to the same thing on v2."""
+    reason = (
+        "The provider no longer starts v1 endpoints (403, endpoints_v1_create_access_disabled): once stopped, one stays"
+        " stopped. The same model can be deployed on v2, with the same bounds."
+    )
+    context = _dialog_context(request, target) | {
+        "title": "v1 endpoints cannot be started again",
+        "reason": reason,
+        "onward_url": address_on_v2(target.endpoint, target.concerned),
+        "onward_label": "Deploy it on v2",
+    }
+    code = CONFLICT if request.method == "POST" else 200
+    return render_dialog(request, "actions/_nothing.html", context, title="Start", status=code)
 
 
 def _show_replicas(

@@ -16,6 +16,7 @@ from dashboard.lifecycle import evidence
 from dashboard.lifecycle.idleness import gather_facts
 from dashboard.lifecycle.models import StopAction
 from dashboard.lifecycle.receipts import OpenAct, Receipt, assemble_receipt, open_actions
+from dashboard.mirror.deprecations import load_deprecations
 from dashboard.mirror.models import Deployment, Endpoint
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.mirror.state_history import load_edges
@@ -25,11 +26,12 @@ from dashboard.web.charts import Chart, Series
 from dashboard.web.feed import read_feed
 from dashboard.web.htmx import render_page
 from dashboard.web.labels import describe_replicas, shorten_hardware
+from dashboard.web.models.deprecated import load_candidates, suggest
 from dashboard.web.nav import MenuItem
 from dashboard.web.page import page_context
 from dashboard.web.rows import choose_status, may_start
 from dashboard.web.snapshot import take_snapshot
-from dashboard.web.targets import burn_of_deployment, burn_of_endpoint, find_endpoint
+from dashboard.web.targets import address_on_v2, burn_of_deployment, burn_of_endpoint, find_endpoint
 
 EVENTS_ON_PAGE = 8
 EVENTS_PER_PAGE = 50
@@ -77,6 +79,7 @@ def show_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         mirrored = status.ABSENT if endpoint.absent_since else status.read_value(endpoint.status)
         day = load_days([pk], end=next_half_hour(now)).get(pk)
         chart = build_traffic_chart(day) if day and day.is_known else None
+        deprecation = load_deprecations().find(endpoint.model)
         ends = {one.pk: one.absent_since for one in every if one.absent_since is not None}
         edges = load_edges([one.pk for one in every], since=lanes.first_day(now))
         context = page_context(request, snapshot) | {
@@ -100,6 +103,9 @@ def show_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
             "acts": [_describe_act(one, present) for one in acts],
             "last_stop": find_last_stop(endpoint, now=now),
             "may_act": may_act,
+            "deprecation": deprecation,
+            "suggestion": suggest(deprecation, load_candidates()) if deprecation else "",
+            "v2_url": address_on_v2(endpoint, present) if may_act and not may_start(endpoint) else "",
             "buttons": _choose_buttons(endpoint, mirrored, acts=acts) if may_act else frozenset(),
         }
         return render_page(request, "endpoints/detail.html", "endpoints/_detail.html", context)
@@ -181,11 +187,14 @@ def _list_menu(deployment: Deployment, found: status.Status, *, endpoint: Endpoi
         items.append(MenuItem("Start", link("endpoint_start"), "play", opens_dialog=True))
     if found not in (status.STOPPED, status.STOPPING, status.FAILED):
         items.append(MenuItem("Change replicas", link("endpoint_scale"), "sliders", opens_dialog=True))
+        items.append(MenuItem("Settings", link("endpoint_configure"), "settings", opens_dialog=True))
         items.append(MenuItem("Stop", link("endpoint_stop"), "stop", is_destructive=True, opens_dialog=True))
-    if found in (status.STOPPED, status.FAILED):
-        items.append(
-            MenuItem("Delete", link("endpoint_delete"), "trash", is_destructive=True, opens_dialog=True)
+    detail = "" if found in (status.STOPPED, status.FAILED) else "stops it first"
+    items.append(
+        MenuItem(
+            "Delete", link("endpoint_delete"), "trash", detail=detail, is_destructive=True, opens_dialog=True
         )
+    )
     return tuple(items)
 
 
@@ -229,16 +238,20 @@ def _describe_act(act: OpenAct, deployments: Sequence[Deployment]) -> Act:
 def _choose_buttons(
     endpoint: Endpoint, mirrored: status.Status, *, acts: Sequence[OpenAct]
 ) -> frozenset[str]:
-    """Return which acts the head of the page offers: replicas, stop, start, delete."""
+    """Return which acts the head of the page offers: replicas, settings, stop, start, delete."""
     stopping = any(act.kind == "stop" for act in acts)
     if mirrored is status.STOPPED:
         is_starting = any(act.kind == "start" for act in acts)
-        return frozenset({"delete"} if is_starting or not may_start(endpoint) else {"start", "delete"})
+        return frozenset(
+            {"delete", "settings"}
+            if is_starting or not may_start(endpoint)
+            else {"start", "delete", "settings"}
+        )
     if mirrored in (status.FAILED, status.EMPTY):
         return frozenset({"delete"})
     if stopping or mirrored is status.STOPPING:
         return frozenset()
-    return frozenset({"stop", "replicas"})
+    return frozenset({"stop", "replicas", "settings"})
 
 
 def _print_json(payload: object) -> str:
