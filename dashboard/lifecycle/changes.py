@@ -126,7 +126,10 @@ def request_split(
             Kind.SPLIT,
             Asker(actor, idempotency_key, origin, reason),
             endpoint=endpoint,
-            arguments={wants.SETTINGS: {wants.TRAFFIC_SPLIT: split}},
+            arguments={
+                wants.SETTINGS: {wants.TRAFFIC_SPLIT: split},
+                wants.LABELS: {row.remote_id: row.name for row in rows},
+            },
         )
         known = find_known(wish)
         if known:

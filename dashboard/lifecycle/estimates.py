@@ -1,6 +1,6 @@
 """Ask the provider what a fine-tune would cost, and keep the answer for the page that asked.
 
-The question changes nothing, so it takes no act, claim or receipt (docs/adr/0008): a row, a Celery task that is sent
+The question changes nothing, so it takes no act, claim or receipt (docs/adr/0009): a row, a Celery task that is sent
 once the row is committed, and a sweep for rows whose task was lost. Asking twice is harmless. Sole writer of
 PriceEstimate.
 """

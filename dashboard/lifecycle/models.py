@@ -182,10 +182,11 @@ class StopAction(models.Model):
     @property
     def area(self) -> str:
         """What kind of thing it is about, as audit rows name it: ``endpoint``, ``cluster``, ``volume``."""
-        if self.resource is not None:
-            return self.resource.kind
         made = {self.Kind.CREATE: ResourceKind.VOLUME, self.Kind.UPLOAD: ResourceKind.MODEL}
-        return made.get(self.Kind(self.kind), "endpoint")
+        kind = made.get(self.Kind(self.kind))
+        if kind is not None:
+            return kind.value
+        return self.resource.kind if self.resource is not None else "endpoint"
 
     @property
     def about(self) -> Endpoint | Resource | Project:
@@ -239,7 +240,7 @@ class ActionStep(models.Model):
 
 
 class PriceEstimate(models.Model):
-    """A question to the provider that changes nothing: what would this fine-tune cost (docs/adr/0008).
+    """A question to the provider that changes nothing: what would this fine-tune cost (docs/adr/0009).
 
     No act and no receipt: the answer is read once by the page that asked. Sole writer: lifecycle/estimates.py.
     """

@@ -1,7 +1,7 @@
 """What an act wants beyond replica bounds: the shape of StopAction.arguments, per kind, and its words. Pure.
 
 DELETE  {"in_order": true} for a deletion that stops first
-CONFIGURE, SPLIT, RESIZE  {"settings": {name as the provider writes it: value}}
+CONFIGURE, SPLIT, RESIZE  {"settings": {name as the provider writes it: value}}, a split with {"labels": {id: name}}
 DEPLOY  the fields of DeployWant
 CREATE  the fields of VolumeWant
 UPLOAD  the fields of UploadWant; address and token are sealed apart
@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 
 IN_ORDER: Final = "in_order"
 SETTINGS: Final = "settings"
+LABELS: Final = "labels"
 
 # Names of settings as the provider writes them.
 MIN_REPLICAS: Final = "minReplicas"
@@ -126,10 +127,12 @@ def describe(kind: str, arguments: Mapping[str, Any]) -> tuple[tuple[str, str], 
         return (("Type", upload.model_type), ("Base model", upload.base_model_id), ("From", upload.source))
     if arguments.get(IN_ORDER):
         return (("Order", "stop, leave the traffic split, delete"),)
-    return tuple(
-        (_LABELS.get(name, name), _format(name, value))
-        for name, value in (arguments.get(SETTINGS) or {}).items()
-    )
+    names = arguments.get(LABELS) or {}
+    settings = dict(arguments.get(SETTINGS) or {})
+    if TRAFFIC_SPLIT in settings:
+        split = settings[TRAFFIC_SPLIT]
+        settings[TRAFFIC_SPLIT] = {names.get(one, one): weight for one, weight in split.items()}
+    return tuple((_LABELS.get(name, name), _format(name, value)) for name, value in settings.items())
 
 
 def _describe_deploy(want: DeployWant) -> tuple[tuple[str, str], ...]:

@@ -127,6 +127,8 @@ def test_an_upload_registers_imports_and_follows(provider: Provider, actor: Acto
     assert provider.simulator.call("GET", path)["status"].endswith("SUCCEEDED")
     assert action.resource is not None
     assert action.resource.kind == ResourceKind.UPLOAD
+    events = AuditEvent.objects.order_by("at").values_list("action", flat=True)
+    assert list(events) == ["model.upload_requested", "model.upload_observed"]
     receipt = receipts.read_receipt(action.public_id, now=action.requested_at)
     assert dict(receipt.wanted)["From"] == "bucket.example.com"
     assert {label for label, _ in receipt.made} == {"Model", "Upload"}

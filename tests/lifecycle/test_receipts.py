@@ -1,14 +1,16 @@
 """Receipts, open acts of a list, and the red banner."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.db.models import Q
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from dashboard.accounts.audit import Actor
-from dashboard.lifecycle import actions, receipts
+from dashboard.lifecycle import actions, deploys, receipts
 from dashboard.lifecycle.models import ActionStep, StopAction
 from dashboard.lifecycle.verdicts import Concern
 from tests import factories
@@ -145,3 +147,59 @@ def test_overdue_lists_late_and_escalated_stops_dearest_first(
     ]
     assert (found[0].burn_high, found[0].last_error) == (4 * PRICE, "The key was refused.")
     assert receipts.overdue(now=timezone.now(), visible=Q(endpoint__pk=0)) == []
+
+
+def test_what_is_made_shows_its_wishes_its_ids_and_a_way_back(actor: Actor) -> None:
+    project = factories.make_project()
+    action = deploys.request_deploy(
+        project,
+        endpoint_name="bot",
+        model="projects/p/models/m",
+        config="projects/p/configs/c",
+        min_replicas=1,
+        max_replicas=2,
+        inactive_timeout=60,
+        model_label="Qwen3.5 9B",
+        hardware_label="1x H100",
+        actor=actor,
+        idempotency_key="deploy",
+    ).action
+
+    receipt = receipts.read_receipt(action.public_id, now=timezone.now())
+    assert (receipt.title, receipt.endpoint_id, receipt.project_id) == ("bot", None, project.pk)
+    assert dict(receipt.wanted) == {
+        "Endpoint": "bot",
+        "Deployment": f"bot-{action.public_id.hex[:6]}",
+        "Model": "Qwen3.5 9B",
+        "Hardware": "1x H100",
+        "Replicas": "1 to 2",
+        "Stop when idle for": "60 min",
+        "Traffic": "weight 1",
+    }
+    assert (receipt.made, receipt.may_be_closed, receipt.may_be_undone) == ((), True, False)
+    (pending,) = receipts.open_actions_of_projects(Q(project=project), now=timezone.now())
+    assert (pending.title, pending.kind_label) == ("bot", "Deploy")
+
+    StopAction.objects.filter(pk=action.pk).update(
+        state=StopAction.State.SENT,
+        sent_at=timezone.now(),
+        endpoint=factories.make_endpoint(project=project),
+        made={"ids": {"endpoint": "ep_1"}, "sends": {"create_endpoint": 1}},
+    )
+    receipt = receipts.read_receipt(action.public_id, now=timezone.now())
+    assert (receipt.made, receipt.may_be_closed, receipt.may_be_undone) == (
+        (("Endpoint", "ep_1"),),
+        False,
+        True,
+    )
+    assert receipts.open_actions_of_projects(Q(project=project), now=timezone.now()) == []
+
+
+def test_acts_of_an_older_version_get_the_project_of_their_endpoint(actor: Actor) -> None:
+    action = make_stop(actor)
+    StopAction.objects.update(project=None)
+
+    import_module("dashboard.lifecycle.migrations.0004_act_projects").fill_projects(apps, None)
+
+    action.refresh_from_db()
+    assert action.project == action.endpoint.project  # type: ignore[union-attr]
