@@ -23,6 +23,8 @@ class Right(enum.StrEnum):
     SEE_ALL_PROJECTS = "see_all_projects"
     OPERATE = "operate"
     OPERATE_EVERYWHERE = "operate_everywhere"
+    # Clusters and volumes: deleting what holds data, and making what bills until somebody deletes it.
+    MANAGE_COMPUTE = "manage_compute"
     VIEW_AUDIT = "view_audit"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
@@ -155,6 +157,23 @@ ROUTES: dict[str, Route] = {
     "job_estimate_answer": _page(Right.OPERATE),
     "files": _page(),
     "file": _page(),
+    # Rented compute
+    "clusters": _page(),
+    "cluster": _page(),
+    "cluster_scale": _act(Right.OPERATE, "cluster.resize_requested", methods=FORM),
+    "cluster_delete": _act(Right.MANAGE_COMPUTE, "cluster.delete_requested", methods=FORM),
+    "volumes": _page(),
+    "volume": _page(),
+    "volume_create": _act(Right.MANAGE_COMPUTE, "volume.create_requested", methods=FORM),
+    "volume_resize": _act(Right.MANAGE_COMPUTE, "volume.resize_requested", methods=FORM),
+    "volume_delete": _act(Right.MANAGE_COMPUTE, "volume.delete_requested", methods=FORM),
+    "containers": _page(),
+    "container": _page(),
+    "container_stop": _act(Right.OPERATE, "container.stop_requested", methods=FORM),
+    "rl": _page(),
+    "rl_resource": _page(),
+    "rl_stop": _act(Right.OPERATE, "rl-resource.stop_requested", methods=FORM),
+    "rl_session": _page(),
     "resource_events": _page(),
     "resource_raw": _page(Right.OPERATE),
     "endpoint_configure": _act(Right.OPERATE, "endpoint.configure_requested", methods=FORM),

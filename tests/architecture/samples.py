@@ -24,7 +24,7 @@ from dashboard.mirror.models import (
     Resource,
     ResourceKind,
 )
-from tests import factories, model_factories
+from tests import compute_factories, factories, model_factories
 from tests.conftest import sign_in
 
 NEW_PASSWORD = "another correct horse battery"
@@ -42,6 +42,11 @@ class World:
     deployment: Deployment
     job: Resource
     file: Resource
+    cluster: Resource
+    volume: Resource
+    container: Resource
+    rl_resource: Resource
+    rl_session: Resource
     estimate: PriceEstimate
     people: dict[str, User]
     # An open stop of another endpoint of the team.
@@ -94,6 +99,15 @@ def make_world() -> World:
         deployment=deployment,
         job=factories.make_resource(project=project),
         file=factories.make_resource(kind=ResourceKind.FILE, project=project),
+        cluster=factories.make_resource(
+            kind=ResourceKind.CLUSTER, project=project, payload={"num_gpus": 16, "num_reserved_gpus": 0}
+        ),
+        volume=factories.make_resource(
+            kind=ResourceKind.VOLUME, project=project, state="available", payload={"size_tib": 2}
+        ),
+        container=factories.make_resource(kind=ResourceKind.CONTAINER, project=project),
+        rl_resource=factories.make_resource(kind=ResourceKind.RL_RESOURCE, project=project),
+        rl_session=factories.make_resource(kind=ResourceKind.RL_SESSION, project=project),
         estimate=PriceEstimate.objects.create(project=project, arguments={"model": "Qwen/Qwen3-8B"}),
         people=people,
         subject=factories.make_viewer(teams=(team,)),
@@ -159,6 +173,17 @@ ADDRESSES: dict[str, Address] = {
     "job_cancel": Address(lambda world: {"kind": world.job.kind, "pk": world.job.pk}, is_scoped=True),
     "job_estimate_answer": Address(lambda world: {"public_id": world.estimate.public_id}, is_scoped=True),
     "file": Address(lambda world: {"pk": world.file.pk}, is_scoped=True),
+    "cluster": Address(lambda world: {"pk": world.cluster.pk}, is_scoped=True),
+    "cluster_scale": Address(lambda world: {"pk": world.cluster.pk}, is_scoped=True),
+    "cluster_delete": Address(lambda world: {"pk": world.cluster.pk}, is_scoped=True),
+    "volume": Address(lambda world: {"pk": world.volume.pk}, is_scoped=True),
+    "volume_resize": Address(lambda world: {"pk": world.volume.pk}, is_scoped=True),
+    "volume_delete": Address(lambda world: {"pk": world.volume.pk}, is_scoped=True),
+    "container": Address(lambda world: {"pk": world.container.pk}, is_scoped=True),
+    "container_stop": Address(lambda world: {"pk": world.container.pk}, is_scoped=True),
+    "rl_resource": Address(lambda world: {"pk": world.rl_resource.pk}, is_scoped=True),
+    "rl_stop": Address(lambda world: {"pk": world.rl_resource.pk}, is_scoped=True),
+    "rl_session": Address(lambda world: {"pk": world.rl_session.pk}, is_scoped=True),
     "resource_events": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
     "resource_raw": Address(lambda world: {"pk": world.job.pk}, is_scoped=True),
     "action": Address(_action, is_scoped=True),
@@ -250,6 +275,19 @@ def _entry(model: str) -> dict[str, Any]:
     return {"model": model, "removal_on": "2027-01-01", "source": "their letter"}
 
 
+def _know_region(world: World) -> None:
+    compute_factories.make_region(connection=world.connection, name="us-central-8")
+
+
+def _volume(world: World) -> dict[str, Any]:
+    return _key(world) | {
+        "name": "fresh-volume",
+        "project": world.project.pk,
+        "region": "us-central-8",
+        "size_tib": 3,
+    }
+
+
 FORMS: dict[str, Act] = {
     "endpoints_stop": Act(lambda world: _key(world) | {"endpoint": [world.endpoint.pk]}),
     "endpoint_stop": Act(_key),
@@ -276,6 +314,13 @@ FORMS: dict[str, Act] = {
     "settings_deprecation": Act(lambda world: _entry("acme/old")),
     "settings_deprecation_remove": Act(),
     "job_cancel": Act(_key),
+    "cluster_scale": Act(lambda world: _key(world) | {"gpus": 24}),
+    "cluster_delete": Act(_key),
+    "volume_create": Act(_volume, _know_region),
+    "volume_resize": Act(lambda world: _key(world) | {"size_tib": 3}),
+    "volume_delete": Act(_key),
+    "container_stop": Act(_key),
+    "rl_stop": Act(_key),
     "action_send_again": Act(),
     "action_cancel": Act(),
     "account_logout": Act(),

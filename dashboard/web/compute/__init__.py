@@ -1,0 +1,1 @@
+"""Pages of what is rented by the hour: GPU clusters, shared volumes, containers, RL resources."""
