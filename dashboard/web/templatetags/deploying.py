@@ -10,8 +10,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dashboard.core import money
+from dashboard.lifecycle.receipts import Receipt
 from dashboard.mirror.deprecation_hints import Deprecation
 from dashboard.mirror.models import Resource
+from dashboard.web.deploy.progress import DeployProgress, read_progress
 from dashboard.web.resources.addresses import address_of_resource
 
 register = template.Library()
@@ -65,3 +67,22 @@ def resource_link(resource: Resource) -> SafeString:
 def get_item(table: Mapping[str, str], key: str) -> str:
     """Return a value of a table, empty when it has none."""
     return table.get(key, "")
+
+
+@register.simple_tag
+def deploy_progress(receipt: Receipt) -> DeployProgress:
+    """Return how far the deploy of a receipt is."""
+    return read_progress(receipt)
+
+
+@register.simple_tag
+def again_url(receipt: Receipt) -> str:
+    """Write the wizard's address with what a deploy that came to nothing had asked for."""
+    wanted = dict(receipt.wanted)
+    return deploy_url(
+        model=wanted.get("Model", ""),
+        project=receipt.project_id or "",
+        endpoint_name=wanted.get("Endpoint", ""),
+        low=receipt.min_replicas or "",
+        high=receipt.max_replicas or "",
+    )
