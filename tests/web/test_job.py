@@ -68,7 +68,7 @@ def test_a_fine_tune_tells_price_tokens_epochs_and_steps(tuned: Resource, viewer
     text = words(read(viewer_client, tuned))
 
     assert "$6.71" in text
-    assert "at least $4.00 once charged" in text
+    assert "the provider's own total" in text
     assert "1.9 M" in text
     assert "9.7 B parameters" in text
     assert "3 of 3 step 300 of 300" in text
@@ -141,6 +141,13 @@ def test_restarts_and_refunds_are_told(desk: Desk, viewer_client: Client):
     assert "Refunded" in text
     assert "refunded by the provider" in text
     assert "node lost" in text
+
+
+def test_a_failed_fine_tune_says_why_with_the_words_of_its_feed(desk: Desk, viewer_client: Client):
+    job = desk.resource(ResourceKind.FINE_TUNE, state="error")
+    factories.make_resource_event(job, "job_error", message="The training file has no valid format")
+
+    assert "The provider says: The training file has no valid format" in words(read(viewer_client, job))
 
 
 def test_a_young_fine_tune_says_what_is_not_known_yet(desk: Desk, viewer_client: Client):
@@ -266,7 +273,7 @@ def test_the_states_it_went_through_are_listed(desk: Desk, viewer_client: Client
 
     text = words(read(viewer_client, job))
 
-    assert re.search(r"Running 10:30 1 h 30 min seen by polling Queued 10:00 30 min", text)
+    assert "Running 10:30 1 h 30 min IN_PROGRESS seen by polling Queued 10:00 30 min VALIDATING" in text
 
 
 def test_a_job_that_is_gone_keeps_its_page(desk: Desk, viewer_client: Client):

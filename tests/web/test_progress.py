@@ -31,7 +31,8 @@ def told(**changes: Any) -> Told:
         (told(share=0.25), status.WORKING, "25%, about 3 h 00 min left", 25),
         # Too little to know the pace.
         (told(share=0.01), status.WORKING, "1%", 1),
-        (told(seconds_remaining=60, observed_at=NOW - HOUR / 2), status.WORKING, "about 99% of this stage, longer than expected", 99),
+        (told(seconds_remaining=60, observed_at=NOW - HOUR / 2), status.WORKING,
+         "about 99% of this stage, longer than expected", 99),
         (told(), status.WORKING, "for 1 h 00 min", 0),
         (told(started_at=None, created_at=None), status.WORKING, "under way", 0),
         (told(started_at=None), status.QUEUED, "queued for 2 h 00 min", 0),

@@ -1,4 +1,4 @@
-"""Golden query counts: a page costs the same number of queries for 5 and for 60 endpoints.
+"""Golden query counts: a page costs the same number of queries for 5 and for 60 rows.
 
 Recorded in query_counts.json; `RECORD_QUERY_COUNTS=1 pytest tests/web/test_query_counts.py` records anew.
 """
@@ -12,6 +12,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from dashboard.mirror.models import Resource, ResourceKind
+from tests import factories
 from tests.conftest import sign_in
 from tests.web.conftest import Desk
 
@@ -24,6 +26,14 @@ PAGES = {
     "endpoints filtered": "/endpoints/?q=e&status=idle&sort=status",
     "endpoint": "/endpoints/{pk}/",
     "endpoint events": "/endpoints/{pk}/events/",
+    "jobs": "/jobs/",
+    "jobs filtered": "/jobs/?q=e&kind=fine-tune&status=running&sort=-progress",
+    "job": "/jobs/fine-tune/{job}/",
+    "job events": "/resources/{job}/events/",
+    "job cancel": "/jobs/fine-tune/{job}/cancel/",
+    "files": "/files/",
+    "file": "/files/{file}/",
+    "estimate": "/jobs/estimate/",
     "bulk stop": "/endpoints/stop/?endpoint={pk}",
     "notices": "/notices/",
     "meter": "/meter/",
@@ -31,9 +41,9 @@ PAGES = {
 }
 
 
-def count_queries(client: Client, name: str, pk: int) -> int:
+def count_queries(client: Client, name: str, **ids: int) -> int:
     headers = {"HX-Request": "true"} if name in ("overview fragment", "notices", "meter", "find") else {}
-    url = PAGES[name].format(pk=pk)
+    url = PAGES[name].format(**ids)
     client.get(url, headers=headers)  # caches of templates and content types, and the session's first touch
     with CaptureQueriesContext(
         connection,
@@ -42,19 +52,38 @@ def count_queries(client: Client, name: str, pk: int) -> int:
     return len(captured)
 
 
+def make_resources(desk: Desk, count: int) -> dict[str, int]:
+    """Write as many of each kind with links, events and edges; return one job and one file that all jobs use."""
+    file = Resource.objects.filter(remote_id="file-shared").first() or desk.resource(
+        ResourceKind.FILE, remote_id="file-shared", variety="fine-tune"
+    )
+    jobs = []
+    for number in range(count):
+        for kind in ResourceKind:
+            row = desk.resource(kind, f"some-{number}")
+            factories.make_resource_link(row, relation="input", target=file.remote_id)
+            factories.make_resource_event(row, "job_start")
+            factories.make_resource_change(row, row.state)
+            if kind == ResourceKind.FINE_TUNE:
+                jobs.append(row)
+    return {"job": jobs[0].pk, "file": file.pk}
+
+
 @pytest.mark.parametrize("who", ["operator", "admin"])
 @pytest.mark.parametrize("name", PAGES)
-def test_queries_of_a_page_do_not_grow_with_endpoints(
+def test_queries_of_a_page_do_not_grow_with_rows(
     desk: Desk, name: str, who: str, request: pytest.FixtureRequest
 ):
     client = sign_in(request.getfixturevalue(who))
     few = [desk.idle(f"few-{number}") for number in range(5)]
     desk.deployment(few[0])
-    first = count_queries(client, name, few[0].pk)
+    ids = {"pk": few[0].pk, **make_resources(desk, 5)}
+    first = count_queries(client, name, **ids)
     for number in range(55):
         desk.deployment(desk.idle(f"more-{number}"))
+    make_resources(desk, 55)
 
-    second = count_queries(client, name, few[0].pk)
+    second = count_queries(client, name, **ids)
 
     assert second == first
     key = f"{name}, {who}"

@@ -73,6 +73,7 @@ def build_frame(
         "timeline": load_timeline(resource, now=now),
         "targets": targets,
         "users": users,
+        "links": (*targets, *users),
         "unit": resource_states.UNITS.get(resource.kind, ""),
         "acts": acts,
         "last_receipt": find_last_receipt(resource, now=now),

@@ -36,9 +36,7 @@ class EstimateForm(forms.Form):
     lora_rank = forms.IntegerField(
         required=False, min_value=1, max_value=MOST_RANK, initial=DEFAULT_RANK, label="LoRA rank"
     )
-    method = forms.ChoiceField(
-        choices=[("sft", "SFT, supervised"), ("dpo", "DPO, preferences")], label="Method"
-    )
+    method = forms.ChoiceField(choices=[("sft", "SFT"), ("dpo", "DPO")], label="Method")
     epochs = forms.IntegerField(min_value=1, max_value=MOST_EPOCHS, initial=1, label="Epochs")
     validation_file = forms.TypedChoiceField(
         coerce=int, required=False, empty_value=None, label="Validation file"

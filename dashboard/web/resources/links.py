@@ -48,6 +48,11 @@ class LinkLine:
         return self.relation in _FILE_RELATIONS
 
     @property
+    def is_base(self) -> bool:
+        """True when it names the model that something is made from, which is the provider's more often than ours."""
+        return self.relation == ResourceLink.Relation.BASE.label
+
+    @property
     def is_model(self) -> bool:
         """True when it leads to a model that a job made."""
         return self.relation == ResourceLink.Relation.MODEL.label

@@ -65,6 +65,8 @@ def show_file(request: HttpRequest, pk: int) -> HttpResponse:
         frame = build_frame(request, snapshot, resource, parent=("Files", reverse("files")))
         context = frame.context | {
             "has_chart": False,
+            # Who uses it has a panel of its own.
+            "links": (),
             "fragment": "resources/files/_file.html",
             "file_type": bodies.text_of(body, "FileType", "file_type"),
             "report": bodies.read_report(body),

@@ -59,8 +59,12 @@ def show_job(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
             "fragment": f"resources/jobs/_{kind.replace('-', '_')}.html",
             "body": body,
             "progress": measure(job),
+            # What has a panel of its own is not named twice.
+            "links": [line for line in (*frame.targets, *frame.users) if not line.is_model]
+            if kind == ResourceKind.FINE_TUNE
+            else (),
             "made": [line for line in frame.targets if line.is_model],
-            "serving": list_serving(snapshot.user, names, connection_id=resource.connection_id),
+            "served_by": list_serving(snapshot.user, names, connection_id=resource.connection_id),
             "deploy_url": find_deploy_url(names) if is_done and frame.may_act else "",
             "cancel_url": find_cancel_url(frame) if frame.may_act else "",
         }
@@ -112,6 +116,9 @@ def describe_fine_tune(job: Job) -> dict[str, object]:
         "steps": _pair(body, "steps_completed", "total_steps"),
         "params": bodies.number_of(body, "param_count"),
         "lines": bodies.number_of(body, "trainingfile_numlines"),
+        "failure": ""
+        if resource.state_message
+        else next((message for word, _, message in reversed(events) if word == "job_error"), ""),
         "restarts": [(at, message) for word, at, message in events if word == "job_restarted"],
         "refunds": [(at, message) for word, at, message in events if word == "refund"],
         "wandb_url": bodies.link_of(body, "wandb_url"),
