@@ -1,7 +1,8 @@
-"""Server time of overview and endpoint list with 10,000 deployments, as ratios to the same pages with 100.
+"""Server time of the busiest pages over a large organisation, as ratios to the same pages over a small one.
 
-Both show full pages of equal rows (endpoints of two deployments each), so what grows is only what the page does not
-show. Rows are written by the product's own store; time is that of a request through all middleware, without network.
+Both show full pages of equal rows, so what grows is only what the page does not show: 10,000 deployments to 100 (two
+an endpoint), and with them 2,000 jobs to 100, 200 volumes and 50 clusters to 50 of each. Rows are written by the
+product's own store; time is that of a request through all middleware, without network.
 """
 
 import statistics
@@ -20,7 +21,15 @@ ROUNDS = 25
 WARM_UP = 3
 MOST_RATIO = 1.5
 HARDWARE = "1xnvidia-h100-80gb"
-PAGES = {"overview": "/", "endpoint list": "/endpoints/"}
+PAGES = {
+    "overview": "/",
+    "endpoint list": "/endpoints/",
+    "job list": "/jobs/",
+    "cluster list": "/clusters/",
+    "volume list": "/volumes/",
+}
+# Kind of resource -> how many a small and a large organisation has.
+RESOURCES = {"fine-tune": (100, 2_000), "file": (100, 2_000), "cluster": (50, 50), "volume": (50, 200)}
 STATES = (
     "READY",
     "READY",
@@ -59,7 +68,9 @@ def measure() -> list[Figure]:
     client = sign_in(make_admin())
     found: dict[tuple[str, int], tuple[float, int, int]] = {}
     written = 0
-    for size in (SMALL, LARGE):
+    for place, size in enumerate((SMALL, LARGE)):
+        for kind, sizes in RESOURCES.items():
+            _write_resources(connection, kind, first=sizes[0] * place, until=sizes[place])
         _write(connection, projects, first=written, count=size - written)
         written = size
         for name, url in PAGES.items():
@@ -68,8 +79,8 @@ def measure() -> list[Figure]:
     for name in PAGES:
         small, large = found[name, SMALL], found[name, LARGE]
         figures += [
-            Figure(f"{name}, {SMALL} deployments", small[0] * 1_000, "ms"),
-            Figure(f"{name}, {LARGE:,} deployments", large[0] * 1_000, "ms"),
+            Figure(f"{name}, small organisation", small[0] * 1_000, "ms"),
+            Figure(f"{name}, large organisation", large[0] * 1_000, "ms"),
             Figure("  ratio", large[0] / small[0], "", MOST_RATIO),
             Figure("  queries more than with few", large[1] - small[1], "", 0),
             Figure("  queries", large[1]),
@@ -138,6 +149,36 @@ def _write(connection: Any, projects: list[Any], *, first: int, count: int) -> N
         make_sync_run(connection=connection, resource=resource, started_at=now, finished_at=now)
     with database.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
+
+
+def _write_resources(connection: Any, kind: str, *, first: int, until: int) -> None:
+    """Write resources of one kind: every twentieth job runs, every volume and cluster bills."""
+    from django.utils import timezone
+
+    from dashboard.mirror.resource_readings import ResourceReading
+    from dashboard.mirror.store_resources import ResourceObservation, SeenResource, store_resources
+
+    now = timezone.now()
+    seen = []
+    for number in range(first, until):
+        state = {
+            "fine-tune": "completed" if number % 20 else "running",
+            "cluster": "Ready",
+            "volume": "bound",
+        }
+        units = {"cluster": 8, "volume": 4}.get(kind, 0)
+        reading = ResourceReading(
+            kind=kind,
+            remote_id=f"{kind}-{number}",
+            name=f"{kind}-{number:05d}",
+            state=state.get(kind, ""),
+            model="Qwen/Qwen3-8B",
+            remote_created_at=now - timedelta(minutes=number),
+            units=units,
+            sku=kind if units else "",
+        )
+        seen.append(SeenResource(reading, {"id": reading.remote_id}, b"1" * 16, now, now))
+    store_resources(connection, ResourceObservation(now - timedelta(seconds=30), now, seen=seen))
 
 
 def _see_endpoint(number: int, project: Any, now: datetime) -> Any:
