@@ -22,7 +22,7 @@ from dashboard.lifecycle.errors import (
 )
 from dashboard.lifecycle.models import ActionStep, StopAction
 from dashboard.lifecycle.values import check_bounds
-from dashboard.lifecycle.wants import IN_ORDER
+from dashboard.lifecycle.wants import IN_ORDER, MAX_REPLICAS
 from dashboard.lifecycle.wishes import (
     ENDED,
     Asker,
@@ -168,7 +168,7 @@ def request_scale(
         bounds=(min_replicas, max_replicas),
         asker=Asker(actor, idempotency_key, origin, reason),
         check=check,
-        replaces=[Kind.SCALE],
+        replaces=[Kind.SCALE, Kind.CONFIGURE],
         by="a change to other bounds",
     )
 
@@ -200,7 +200,10 @@ def _request_bounds(
             return known
         check(deployment, status.read_state(deployment.state))
         refuse_beside_delete(deployment)
-        supersede_open(open_acts(deployment), replaces, by=by, actor=asker.actor)
+        # Of changed settings only those of the bounds stand against it.
+        others = Q(kind=Kind.CONFIGURE) & ~Q(arguments__settings__has_key=MAX_REPLICAS)
+        replaced = open_acts(deployment).exclude(others)
+        supersede_open(replaced, replaces, by=by, actor=asker.actor)
         return write_wish(wish)
 
 

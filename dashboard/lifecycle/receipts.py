@@ -194,9 +194,13 @@ def _may_be_closed(action: StopAction) -> bool:
 
 
 def _may_be_undone(action: StopAction) -> bool:
-    """Tell whether a deploy has made something that a deletion in order would take away again."""
-    is_deploy = action.kind == StopAction.Kind.DEPLOY and action.endpoint_id is not None
-    return is_deploy and action.sent_at is not None and action.is_open
+    """Tell whether a deploy that is not done has made something that a deletion in order would take away again."""
+    if action.kind != StopAction.Kind.DEPLOY or action.endpoint is None or action.sent_at is None:
+        return False
+    if not action.is_open and action.state != StopAction.State.REFUSED:
+        return False
+    made = action.deployment if action.arguments.get("endpoint_id") else action.endpoint
+    return made is not None and made.absent_since is None
 
 
 def open_actions(endpoint_ids: Iterable[int], *, now: datetime) -> dict[int, list[OpenAct]]:

@@ -128,7 +128,7 @@ def describe(kind: str, arguments: Mapping[str, Any]) -> tuple[tuple[str, str], 
     if arguments.get(IN_ORDER):
         return (("Order", "stop, leave the traffic split, delete"),)
     names = arguments.get(LABELS) or {}
-    settings = dict(arguments.get(SETTINGS) or {})
+    settings: dict[str, Any] = dict(arguments.get(SETTINGS) or {})
     if TRAFFIC_SPLIT in settings:
         split = settings[TRAFFIC_SPLIT]
         settings[TRAFFIC_SPLIT] = {names.get(one, one): weight for one, weight in split.items()}

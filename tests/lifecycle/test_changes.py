@@ -232,3 +232,19 @@ def test_a_split_refuses_strangers_failures_and_all_zero(actor: Actor) -> None:
     with pytest.raises(NotFittingError):
         changes.request_split(v1, weights={}, actor=actor, idempotency_key="b")
     assert not StopAction.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_later_scale_ends_open_bounds_and_leaves_a_timeout(actor: Actor) -> None:
+    deployment, other = factories.make_deployment(), factories.make_deployment()
+    bounds = configure(deployment, actor, key="a", autoscaling={"minReplicas": 2, "maxReplicas": 3})
+    timeout = configure(other, actor, key="b", inactive_timeout=30)
+
+    for one in (deployment, other):
+        actions.request_scale(
+            one, min_replicas=4, max_replicas=4, actor=actor, idempotency_key=f"scale-{one.pk}"
+        )
+
+    bounds.refresh_from_db()
+    timeout.refresh_from_db()
+    assert (bounds.state, timeout.state) == (State.SUPERSEDED, State.REQUESTED)

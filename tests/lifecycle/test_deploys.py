@@ -9,7 +9,7 @@ from django.db import connection
 
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import AuditEvent
-from dashboard.lifecycle import actions, deploys
+from dashboard.lifecycle import actions, deploys, receipts
 from dashboard.lifecycle.errors import (
     InvalidBoundsError,
     InvalidValueError,
@@ -309,6 +309,10 @@ def test_quota_for_ten_minutes_ends_it_and_says_what_exists(provider: Provider, 
     assert action.state == State.REFUSED
     assert action.outcome.startswith("Not accepted within 10 min")
     assert action.outcome.endswith("was made and is empty; it costs nothing")
+    assert receipts.read_receipt(action.public_id, now=action.requested_at).may_be_undone
+    provider.simulator.clear_faults()
+    undo = deploys.request_undo(action, actor=actor, idempotency_key="undo").action
+    assert drive(undo, until=is_ended, timeout_seconds=40).state == State.OBSERVED
 
 
 @pytest.mark.django_db

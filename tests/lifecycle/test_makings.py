@@ -10,6 +10,7 @@ from dashboard.accounts.models import AuditEvent
 from dashboard.lifecycle import actions, makings, receipts
 from dashboard.lifecycle.errors import InvalidValueError, NotFittingError, UnderWayError
 from dashboard.lifecycle.models import ActionStep, StopAction
+from dashboard.lifecycle.provider.creations import hide
 from dashboard.lifecycle.reconcile import reconcile_once
 from dashboard.mirror.models import ResourceKind
 from tests import factories
@@ -150,6 +151,12 @@ def test_address_and_token_are_sealed_shown_nowhere_and_wiped(provider: Provider
         str(action.resource.payload if action.resource else ""),
     ]
     assert not [text for text in told if "s3cr3t" in text]
+
+
+def test_secrets_that_the_provider_quotes_are_hidden() -> None:
+    told = f"Could not read {SECRET_URL} with {TOKEN}"
+
+    assert hide(told, [SECRET_URL, TOKEN]) == "Could not read … with …"
 
 
 def test_a_cancelled_upload_forgets_its_secrets(provider: Provider, actor: Actor) -> None:

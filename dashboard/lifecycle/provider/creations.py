@@ -1,6 +1,6 @@
 """The couriers of what is made: a shared volume; a model and the import into it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from dashboard.lifecycle.provider.courier import Answer, Courier, Look, read_whole, shorten_name
@@ -8,8 +8,16 @@ from dashboard.lifecycle.verdicts import Act, Order, SeenUpload, SeenVolumes, Se
 from dashboard.lifecycle.wants import UploadWant, VolumeWant
 from dashboard.together_api import payloads
 from dashboard.together_api.client import TogetherClient
+from dashboard.together_api.errors import ApiError
 
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return a text of the provider's without the secrets that it may quote."""
+    for secret in secrets:
+        text = text.replace(secret, "…")
+    return text
 
 
 class VolumeCourier(Courier):
@@ -69,7 +77,7 @@ class UploadCourier(Courier):
             model_id=model_id,
             upload_id=upload.id,
             state=upload.status,
-            message=upload.status_message or "",
+            message=hide(upload.status_message or "", self._secrets.values()),
         )
         return Look(sight=sight, resource=upload)
 
@@ -85,7 +93,14 @@ class UploadCourier(Courier):
         return max(own, key=lambda one: one.created_at or _EARLIEST, default=None)
 
     def send(self, step: Send, *, order: Order, look: Look) -> Answer:
-        """Register the model, or start the import. Raises ApiError."""
+        """Register the model, or start the import. Raises ApiError, without what is secret of the address."""
+        try:
+            return self._send(step, look=look)
+        except ApiError as error:
+            error.message = hide(error.message, self._secrets.values())
+            raise
+
+    def _send(self, step: Send, *, look: Look) -> Answer:
         want = self._want
         if step.act is Act.CREATE_MODEL:
             model = self._client.create_model(

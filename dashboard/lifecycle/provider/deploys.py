@@ -18,6 +18,8 @@ from dashboard.lifecycle.wants import DeployWant
 from dashboard.together_api import payloads
 from dashboard.together_api.client import TogetherClient
 
+_DEDICATED = ("", "ENDPOINT_TYPE_DEDICATED")
+
 
 class DeployCourier(Courier):
     """Way to the project in which a deployment is made."""
@@ -35,8 +37,9 @@ class DeployCourier(Courier):
         else:
             endpoints = read_whole(self._client.list_endpoints(self._project_id))
             endpoint = _find(endpoints, self._want.endpoint_name)
-            # A dry run makes nothing; on a new endpoint's behalf any other of the project serves.
-            rehearsal_id = endpoint.id if endpoint else next((one.id for one in endpoints), "")
+            # A dry run makes nothing; on a new endpoint's behalf any other dedicated one of the project serves.
+            others = (one.id for one in endpoints if one.endpoint_type in _DEDICATED)
+            rehearsal_id = endpoint.id if endpoint else next(others, "")
         if endpoint is None:
             sight = SeenDeploy(may_rehearse=bool(rehearsal_id))
             return Look(sight=sight, rehearsal_endpoint_id=rehearsal_id)
