@@ -55,9 +55,16 @@ def read_cluster(body: payloads.Cluster) -> ResourceReading:
 
 def is_live_node(node: payloads.ClusterNode) -> bool:
     """Tell whether a node holds its GPUs: its newest dated phase, else its status, is none that rests."""
-    dated = [one for one in node.phase_transitions if one.transition_time is not None]
-    word = max(dated, key=lambda one: one.transition_time).phase if dated else node.status  # type: ignore[arg-type,return-value]
+    newest = find_newest_phase(node)
+    word = newest.phase if newest else node.status
     return word.removeprefix(_NODE_PHASE).lower() not in _NODE_AT_REST
+
+
+def find_newest_phase(node: payloads.ClusterNode) -> payloads.PhaseTransition | None:
+    """Return the newest dated phase of a node, of two of the same moment the later listed; None without any."""
+    dated = [one for one in node.phase_transitions if one.transition_time is not None]
+    dated.sort(key=lambda one: one.transition_time)  # type: ignore[arg-type,return-value]  # None is left out
+    return dated[-1] if dated else None
 
 
 def _read_phases(transitions: Iterable[payloads.PhaseTransition]) -> tuple[Phase, ...]:
