@@ -22,9 +22,9 @@ _REPLICA_STATUSES = {
 }
 # (metric of the API, what it is in words, unit of its target); SDK 3.1.1, beta/deployment.py.
 _METRICS = {
-    "HTTPTotalRequests": ("requests", "requests in the window"),
+    "HTTPTotalRequests": ("requests", "requests"),
     "HTTPAvgRequestDuration": ("the mean time of a request", "ms"),
-    "QueueBacklogPerWorker": ("the queue per worker", "waiting jobs per worker"),
+    "QueueBacklogPerWorker": ("the queue per worker", "jobs per worker"),
     "CustomMetric": ("a metric of its own", ""),
 }
 
@@ -157,10 +157,10 @@ def _describe_scaling(body: payloads.Container) -> tuple[str, str]:
     if rule is None or not rule.metric:
         return "fixed", "no autoscaling is told"
     words, unit = _METRICS.get(rule.metric, (rule.metric, ""))
-    target = "default target" if rule.target is None else f"target {rule.target:g} {unit}".strip()
-    window = f", window {rule.time_interval_minutes} min" if rule.time_interval_minutes else ""
-    named = f", {rule.custom_metric_name}" if rule.custom_metric_name else ""
-    return f"on {words}", f"{target}{window}{named}"
+    target = "the default target" if rule.target is None else f"{rule.target:g} {unit}".strip()
+    window = f" in {rule.time_interval_minutes} min" if rule.time_interval_minutes else ""
+    named = f" of {rule.custom_metric_name}" if rule.custom_metric_name else ""
+    return f"on {words}", f"{target}{named}{window}"
 
 
 def _list_revisions(replicas: tuple[ReplicaLine, ...]) -> tuple[Revision, ...]:

@@ -12,7 +12,7 @@ from django.utils.dateparse import parse_datetime
 
 from dashboard.core import status
 from dashboard.core.status import Status
-from dashboard.mirror.kinds.compute import is_live_node
+from dashboard.mirror.kinds.compute import find_newest_phase, is_live_node
 from dashboard.together_api import payloads
 from dashboard.web.compute.names import spell_phase
 from dashboard.web.resources.bodies import text_of
@@ -92,8 +92,7 @@ def list_nodes(nodes: Sequence[payloads.ClusterNode]) -> tuple[NodeLine, ...]:
 
 
 def _describe(node: payloads.ClusterNode) -> NodeLine:
-    dated = [one for one in node.phase_transitions if one.transition_time is not None]
-    newest = max(dated, key=lambda one: one.transition_time) if dated else None  # type: ignore[arg-type,return-value]
+    newest = find_newest_phase(node)
     phase = (newest.phase if newest else node.status).removeprefix(_PREFIX)
     return NodeLine(
         name=node.host_name or node.node_id or "not named",

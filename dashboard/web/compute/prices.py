@@ -23,6 +23,7 @@ class UnitRate:
     nano_usd_per_hour: int
     unit: str
     source: str
+    is_billed: bool
     evidence: str
     valid_from: datetime
 
@@ -41,6 +42,7 @@ def load_rate(connection_id: int, sku: str, *, kind: ResourceKind) -> UnitRate |
         nano_usd_per_hour=row.nano_usd_per_hour,
         unit=_UNITS.get(kind, "unit"),
         source=str(row.get_source_display()),
+        is_billed=row.source == UnitPrice.PriceSource.BILL,
         evidence=row.evidence,
         valid_from=row.valid_from,
     )

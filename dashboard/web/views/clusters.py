@@ -31,7 +31,7 @@ SPEC = ListSpec(
     kinds=(ResourceKind.CLUSTER,),
     groups=(Run.CLUSTERS,),
     columns=(
-        Column("Cluster", "resources/cells/_name.html", sort="name", place="name"),
+        Column("Cluster", "resources/compute/cells/_name.html", sort="name", place="name"),
         Column(
             "State", "resources/compute/cells/_state.html", width="ui-w-140", sort="status", place="state"
         ),
@@ -105,7 +105,7 @@ def show_cluster(request: HttpRequest, pk: int) -> HttpResponse:
             "rate": load_rate_of(cluster),
             "volumes": list_volume_lines(facts.volumes, frame.targets),
             # Volumes have a panel of their own too.
-            "targets": (),
+            "links": (),
         }
         context |= _list_acts(frame, snapshot.user)
         return render_page(request, "resources/detail.html", str(context["fragment"]), context)

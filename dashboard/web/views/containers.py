@@ -84,7 +84,7 @@ def show_container(request: HttpRequest, pk: int) -> HttpResponse:
             "facts": read_container(body, remote_id=container.remote_id),
             "rate": load_rate_of(container),
             # Its volumes are of another kind than shared ones and stand among the facts.
-            "targets": (),
+            "links": (),
             "stop_url": reverse("container_stop", args=[pk]) if may_stop else "",
         }
         return render_page(request, "resources/detail.html", str(context["fragment"]), context)

@@ -31,7 +31,7 @@ SPEC = ListSpec(
     kinds=(ResourceKind.RL_RESOURCE, ResourceKind.RL_SESSION),
     groups=(SyncRun.Resource.RL,),
     columns=(
-        Column("Name", "resources/cells/_name.html", sort="name", place="name"),
+        Column("Name", "resources/compute/cells/_name.html", sort="name", place="name"),
         Column("State", "resources/cells/_state.html", width="ui-w-140", sort="status", place="state"),
         Column("Use", "resources/compute/cells/_rl_use.html", width="ui-w-200", place="ev"),
         Column("Model", "resources/cells/_model.html", width="ui-w-200", sort="model", css="ui-col-hw"),
@@ -92,7 +92,7 @@ def show_rl_resource(request: HttpRequest, pk: int) -> HttpResponse:
             "weights_ref": bodies.text_of(body, "base_weights_ref"),
             "sessions": sessions,
             "working": sum(1 for line in sessions if line.status is status.WORKING),
-            "users": (),
+            "links": frame.targets,
             "stop_url": reverse("rl_stop", args=[pk]) if may_stop else "",
         }
         return render_page(request, "resources/detail.html", str(context["fragment"]), context)

@@ -29,7 +29,7 @@ SPEC = ListSpec(
     kinds=(ResourceKind.VOLUME,),
     groups=(Run.VOLUMES, Run.CLUSTERS),
     columns=(
-        Column("Volume", "resources/cells/_name.html", sort="name", place="name"),
+        Column("Volume", "resources/compute/cells/_name.html", sort="name", place="name"),
         Column(
             "State", "resources/compute/cells/_state.html", width="ui-w-140", sort="status", place="state"
         ),
