@@ -50,6 +50,24 @@ def test_own_models_say_who_made_them_and_who_serves_them(desk: Desk, own: Resou
     assert f"/deploy/?model={own.remote_id}" in html
 
 
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("REMOTE_UPLOAD_STATUS_RUNNING", "Running"), ("REMOTE_UPLOAD_STATUS_FAILED", "Failed")],
+)
+def test_a_model_without_its_weights_is_not_called_ready(
+    desk: Desk, base: CatalogueModel, operator_client: Client, state: str, word: str
+):
+    model = model_factories.make_own_model(project=desk.project, base=base, name="acme/imported")
+    factories.make_resource(
+        kind="upload", project=desk.project, state=state, links={"model": model.remote_id}
+    )
+
+    html = operator_client.get("/models/", headers=HTMX).content.decode()
+
+    assert word in html
+    assert f"/deploy/?model={model.remote_id}" not in html
+
+
 def test_people_without_the_right_see_models_but_no_act(
     desk: Desk, own: Resource, viewer_client: Client, other_operator_client: Client
 ):
@@ -116,6 +134,8 @@ def test_the_catalogue_leaves_out_hidden_and_own_models_and_filters(
 ):
     make = model_factories.make_catalogue_model
     make(connection=desk.connection, name="acme/secret", support="HIDDEN")
+    make(connection=desk.connection, name="acme/free", support="HIDDEN")
+    make(connection=desk.connection, name="acme/free", origin="serverless")
     make(connection=desk.connection, name=own.name, origin="serverless")
     make(
         connection=desk.connection,
@@ -130,6 +150,7 @@ def test_the_catalogue_leaves_out_hidden_and_own_models_and_filters(
     searched = operator_client.get("/models/catalogue/?q=zephyr", headers=HTMX).content.decode()
 
     assert "acme/secret" not in everything
+    assert "acme/free" not in everything
     assert own.name not in everything
     assert "BAAI/bge" in tunable
     assert "Qwen/Qwen3-32B" not in tunable
@@ -238,6 +259,10 @@ def test_an_import_is_asked_for_once_and_its_secrets_stay_sealed(
         ({"base_model": "acme/unknown"}, "The catalogue does not know this model"),
         ({"model_name": ""}, "This field is required"),
         ({"model_name": "no spaces please"}, "letters"),
+        (
+            {"model_name": "", "remote_url": "https://files.example/m?signature=hf_secret"},
+            "This field is required",
+        ),
     ],
 )
 def test_an_import_that_makes_no_sense_says_why_and_shows_no_secret(

@@ -73,14 +73,16 @@ def load_catalogue(
     )
     rows = (
         CatalogueModel.objects.filter(connection__in=connections, absent_since=None)
-        .exclude(support=_HIDDEN)
         .defer("payload", "fingerprint")
         # "supported" comes after "serverless", and its row is the one that stays.
         .order_by("origin", "pk")
     )
+    found = list(rows)
+    # What one list hides, the other shows all the same.
+    left_out = own | {row.name for row in found if row.support == _HIDDEN}
     merged: dict[str, CatalogueRow] = {}
-    for row in rows:
-        if row.name not in own:
+    for row in found:
+        if row.name not in left_out:
             merged[row.name] = _merge(merged.get(row.name), _read(row, deprecations))
     words = text.lower().split()
     return [row for row in merged.values() if _matches(row, words)]

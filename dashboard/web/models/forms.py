@@ -12,6 +12,14 @@ MOST_ADDRESS = 4_000
 MOST_TOKEN = 500
 
 
+class AddressInput(forms.TextInput):
+    """An address, printed back only when it opens nothing by itself: a signed one has its key behind the "?"."""
+
+    def format_value(self, value: Any) -> str | None:
+        """Return what is printed, None for nothing."""
+        return None if value and "?" in str(value) else super().format_value(value)
+
+
 class UploadForm(ActForm):
     """Where the weights lie, what they are, and what the model is called here."""
 
@@ -21,13 +29,10 @@ class UploadForm(ActForm):
         label="Weights", choices=[("model", "A whole model"), ("adapter", "A LoRA adapter")]
     )
     base_model = forms.CharField(max_length=200, label="Base model")
-    # Never rendered back: a presigned address is a key.
     remote_url = forms.CharField(
         max_length=MOST_ADDRESS,
         label="Source",
-        widget=forms.PasswordInput(
-            render_value=False, attrs={"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": True}
-        ),
+        widget=AddressInput(attrs={"autocomplete": "off", "spellcheck": "false", "data-1p-ignore": True}),
     )
     token = forms.CharField(
         required=False,

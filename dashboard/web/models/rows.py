@@ -20,7 +20,8 @@ from dashboard.web.nav import MenuItem
 from dashboard.web.resources.addresses import address_of_resource
 from dashboard.web.resources.rows import burn_of, status_of
 
-_MAKERS = (ResourceKind.FINE_TUNE, ResourceKind.UPLOAD, ResourceKind.UPLOAD_V1)
+_IMPORTS = (ResourceKind.UPLOAD, ResourceKind.UPLOAD_V1)
+_MAKERS = (ResourceKind.FINE_TUNE, *_IMPORTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Maker:
     url: str
     kind_label: str
     status: status.Status
+    is_import: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,11 @@ def build_model_rows(resources: Sequence[Resource], *, user: User, now: datetime
 
 
 def _choose_status(model: Resource, maker: Maker | None) -> status.Status:
-    """Return the model's own status, or that of an import under way: its weights are not there yet."""
-    if maker is not None and maker.status.is_moving and not model.absent_since:
-        return maker.status
-    return status_of(model)
+    """Return the model's own status, or that of an import that goes on or failed: then its weights are not there."""
+    if maker is None or model.absent_since:
+        return status_of(model)
+    has_failed = maker.is_import and maker.status is status.FAILED
+    return maker.status if maker.status.is_moving or has_failed else status_of(model)
 
 
 def _load_makers(user: User, models: Sequence[Resource]) -> dict[int, Maker]:
@@ -129,7 +132,11 @@ def _load_makers(user: User, models: Sequence[Resource]) -> dict[int, Maker]:
                 # An upload is called after its model.
                 label = one.name if job.kind == ResourceKind.UPLOAD else job.name
                 found[one.pk] = Maker(
-                    label, address_of_resource(job), str(job.get_kind_display()), status_of(job)
+                    label,
+                    address_of_resource(job),
+                    str(job.get_kind_display()),
+                    status_of(job),
+                    job.kind in _IMPORTS,
                 )
                 break
     return found
