@@ -5,7 +5,7 @@ mirror; with a single connection the tick does the work itself.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import Task, shared_task
@@ -22,7 +22,7 @@ from dashboard.mirror import (
     sync_traffic,
     sync_unit_prices,
 )
-from dashboard.mirror.groups import GROUPS
+from dashboard.mirror.groups import GROUPS, Group
 from dashboard.mirror.models import Endpoint, Project, Resource
 from dashboard.mirror.sync_resources import sync_groups
 
@@ -63,6 +63,15 @@ def _read_endpoints(connection: Connection) -> None:
         sync_traffic.sync_traffic(connection)
 
 
+def _read_groups(connection: Connection, *, groups: Sequence[Group]) -> None:
+    """Read the groups; of a first sight at once what it costs, too, for the same reason."""
+    billing = Resource.objects.filter(connection=connection, units__gt=0)
+    was_empty = not billing.exists()
+    sync_groups(connection, groups)
+    if was_empty and billing.exists():
+        sync_unit_prices.sync_unit_prices(connection)
+
+
 @shared_task(name="mirror.sync_projects", bind=True)
 def sync_projects(self: "Task[Any, Any]", connection_id: int | None = None) -> None:
     _spread(self, sync_catalogue.sync_projects, connection_id)
@@ -97,8 +106,7 @@ def sync_traffic_task(self: "Task[Any, Any]", connection_id: int | None = None) 
 def sync_groups_task(self: "Task[Any, Any]", names: list[str], connection_id: int | None = None) -> None:
     """Read groups of resources; `names` are those of their runs (mirror/groups.py)."""
     groups = [group for group in GROUPS if group.run.value in names]
-    sync = functools.partial(sync_groups, groups=groups)
-    _spread(self, sync, connection_id, names=names)
+    _spread(self, functools.partial(_read_groups, groups=groups), connection_id, names=names)
 
 
 @shared_task(name="mirror.sync_details", bind=True)
