@@ -34,6 +34,19 @@ PAGES = {
     "files": "/files/",
     "file": "/files/{file}/",
     "estimate": "/jobs/estimate/",
+    "clusters": "/clusters/",
+    "clusters filtered": "/clusters/?q=s&status=running&sort=-gpus",
+    "cluster": "/clusters/{cluster}/",
+    "cluster scale": "/clusters/{cluster}/scale/",
+    "volumes": "/volumes/",
+    "volume": "/volumes/{volume}/",
+    "containers": "/containers/",
+    "container": "/containers/{container}/",
+    "container stop": "/containers/{container}/stop/",
+    "rl": "/rl/",
+    "rl resources": "/rl/resources/{rl_resource}/",
+    "rl session": "/rl/sessions/{rl_session}/",
+    "rl stop": "/rl/resources/{rl_resource}/stop/",
     "bulk stop": "/endpoints/stop/?endpoint={pk}",
     "notices": "/notices/",
     "meter": "/meter/",
@@ -57,16 +70,24 @@ def make_resources(desk: Desk, count: int) -> dict[str, int]:
     file = Resource.objects.filter(remote_id="file-shared").first() or desk.resource(
         ResourceKind.FILE, remote_id="file-shared", variety="fine-tune"
     )
-    jobs = []
+    made: dict[str, Resource] = {}
     for number in range(count):
         for kind in ResourceKind:
             row = desk.resource(kind, f"some-{number}")
+            made.setdefault(kind.value, row)
             factories.make_resource_link(row, relation="input", target=file.remote_id)
             factories.make_resource_event(row, "job_start")
             factories.make_resource_change(row, row.state)
-            if kind == ResourceKind.FINE_TUNE:
-                jobs.append(row)
-    return {"job": jobs[0].pk, "file": file.pk}
+            if kind == ResourceKind.RL_SESSION:
+                target = made[ResourceKind.RL_RESOURCE].remote_id
+                factories.make_resource_link(row, relation="rl-resource", target=target)
+        clusters = Resource.objects.filter(kind=ResourceKind.CLUSTER).exclude(links__relation="volume")
+        for row in clusters:
+            target = made[ResourceKind.VOLUME].remote_id
+            factories.make_resource_link(row, relation="volume", target=target)
+    return {"job": made[ResourceKind.FINE_TUNE].pk, "file": file.pk} | {
+        kind.replace("-", "_"): row.pk for kind, row in made.items() if kind != ResourceKind.FILE
+    }
 
 
 @pytest.mark.parametrize("who", ["operator", "admin"])
