@@ -31,7 +31,7 @@ def propose_settings(deployment: Deployment) -> dict[str, Any]:
     """Return the present settings of a deployment as the form's first values. Reads its payload."""
     payload = Deployment.objects.values_list("payload", flat=True).get(pk=deployment.pk)
     autoscaling = payload.get("autoscaling") or {}
-    metric = next(iter(autoscaling.get("scalingMetrics") or ()), {})
+    metric: Mapping[str, Any] = next(iter(autoscaling.get("scalingMetrics") or ()), {})
     limit = str(payload.get("maxConcurrentRequestsPerReplica") or "")
     return {
         "deployment": deployment.pk,
