@@ -3,7 +3,8 @@
 What makes something new is in makings.py and reached from here too: one module for a page of resources.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from django.db.models import QuerySet
@@ -54,10 +55,7 @@ def request_cancel(
     What was done until then is charged (charges.describe_cancel_charge).
     """
     asker = Asker(actor, idempotency_key, origin, reason)
-    with serialize_requests("resource", resource.pk):
-        resource = read_present_resource(resource)
-        wish = Wish(Kind.CANCEL, asker, resource=resource)
-        known = find_known(wish)
+    with _ask(resource, Kind.CANCEL, asker) as (resource, wish, known):
         if known:
             return known
         if not charges.may_cancel(resource):
@@ -78,10 +76,7 @@ def request_stop_resource(
     Raises GoneError, NotFittingError and KeyReusedError.
     """
     asker = Asker(actor, idempotency_key, origin, reason)
-    with serialize_requests("resource", resource.pk):
-        resource = read_present_resource(resource)
-        wish = Wish(Kind.STOP, asker, resource=resource)
-        known = find_known(wish)
+    with _ask(resource, Kind.STOP, asker) as (resource, wish, known):
         if known:
             return known
         if not charges.may_stop_resource(resource):
@@ -162,16 +157,22 @@ def request_delete_resource(
     Raises GoneError, NotFittingError and KeyReusedError.
     """
     asker = Asker(actor, idempotency_key, origin, reason)
-    with serialize_requests("resource", resource.pk):
-        resource = read_present_resource(resource)
-        wish = Wish(Kind.DELETE, asker, resource=resource)
-        known = find_known(wish)
+    with _ask(resource, Kind.DELETE, asker) as (resource, wish, known):
         if known:
             return known
         if not charges.may_delete(resource):
             raise NotFittingError(f"{resource.name} is {_word(resource)}: it cannot be deleted here")
         supersede_open(_open_acts(resource), _REPLACED_BY_DELETE, by="its deletion", actor=actor)
         return write_wish(wish)
+
+
+@contextmanager
+def _ask(resource: Resource, kind: Kind, asker: Asker) -> Iterator[tuple[Resource, Wish, Requested | None]]:
+    """Hold the resource's queue of requests; yield it as it is now, the wish, and the act that this request repeats."""
+    with serialize_requests("resource", resource.pk):
+        resource = read_present_resource(resource)
+        wish = Wish(kind, asker, resource=resource)
+        yield resource, wish, find_known(wish)
 
 
 _REPLACED_BY_DELETE: Sequence[Kind] = (Kind.RESIZE, Kind.CREATE)
