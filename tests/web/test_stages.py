@@ -45,6 +45,9 @@ def states(entries: list[Entry], status: str, **times: object) -> list[str]:
         ((*WHOLE[:1], "cancel_requested"), "cancelled", "failed skipped skipped skipped skipped skipped"),
         ((*WHOLE[:5], "cancel_requested"), "cancel_requested", "done done now skipped skipped skipped"),
         ((*WHOLE[:6], "job_restarted", "model_downloading"), "running", "done now ahead ahead ahead ahead"),
+        # It goes on from a checkpoint: nothing is downloaded or begun anew.
+        ((*WHOLE[:6], "job_restarted"), "running", "done done now ahead ahead ahead"),
+        ((*WHOLE[:6], "job_restarted", *WHOLE[6:]), "completed", "done done done done done done"),
     ],
 )
 def test_stages(events: tuple[str, ...], status: str, expected: str):

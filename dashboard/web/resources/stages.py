@@ -53,20 +53,22 @@ def read_stages(
 ) -> tuple[Stage, ...]:
     """Return the six stages of a job in the provider's ``status``; `entries` stand oldest first.
 
-    After a restart the later attempt counts; how long it waited in the queue is of the first one.
+    After a restart what is begun anew counts; what is not retold (a training that goes on from a checkpoint) stays
+    as it was.
     """
     attempt = _last_attempt(entries)
     word = status.lower()
-    reached = _find_reached(attempt, word)
+    reached = _find_reached(attempt, entries, word)
     stages = []
     for place, (label, _, begins, ends) in enumerate(_STAGES):
+        started = _find_first(attempt, begins) or _find_first(entries, begins)
         # The queue is left once, whatever is begun anew later.
-        source = entries if not place else attempt
-        started = _find_first(source, begins) or (created_at if not place else None)
-        ended = _find_first(source, ends)
+        if not place:
+            started = _find_first(entries, begins) or created_at
+        ended = (_find_first(attempt, ends) if place else None) or _find_first(entries, ends)
         if place == len(_STAGES) - 1:
             ended = started = started or (finished_at if word == "completed" else None)
-        is_told = place in (0, len(_STAGES) - 1) or any(entry.type in (*begins, *ends) for entry in source)
+        is_told = place in (0, len(_STAGES) - 1) or any(entry.type in (*begins, *ends) for entry in entries)
         if word == "completed" or place < reached:
             lasted = ended - started if started and ended and ended > started else None
             stages.append(Stage(label, "done" if is_told else "skipped", started, ended, lasted))
@@ -87,16 +89,20 @@ def _describe_present(
     return Stage(label, "now", started, None, now - started if started and now > started else None)
 
 
-def _find_reached(attempt: Sequence[Entry], word: str) -> int:
+def _find_reached(attempt: Sequence[Entry], entries: Sequence[Entry], word: str) -> int:
     """Return the place of the stage that the job is in, or was in when it ended."""
     for place, (_, states, _, _) in enumerate(_STAGES):
         if word in states:
             return place
-    types = {entry.type for entry in attempt}
-    begun = [place for place, (_, _, begins, _) in enumerate(_STAGES) if types & set(begins)]
-    reached = max(begun, default=0)
+    reached = _find_last_begun(attempt) or _find_last_begun(entries)
     # A job that the provider calls running has left the queue, whatever its feed has told so far.
     return max(reached, 1) if word == "running" else reached
+
+
+def _find_last_begun(entries: Sequence[Entry]) -> int:
+    types = {entry.type for entry in entries}
+    begun = [place for place, (_, _, begins, _) in enumerate(_STAGES) if types & set(begins)]
+    return max(begun, default=0)
 
 
 def _last_attempt(entries: Sequence[Entry]) -> Sequence[Entry]:
