@@ -27,8 +27,8 @@ from dashboard.together_api.pagination import Listing
 
 # Resources read per pass, moving ones first, then the newest; two thousand jobs of a first sight take some minutes.
 MOST_PER_PASS = 40
-# A moving job is read again after this: its curves grow while its listing may say the same.
-MOVING_AGAIN_AFTER = timedelta(seconds=25)
+# A moving job is read again after this, in four calls: its curve grows while its listing may say the same.
+MOVING_AGAIN_AFTER = timedelta(seconds=55)
 # Points of a curve: more than a chart of 1,300 pixels can show would only be carried about.
 CURVE_POINTS = 400
 
