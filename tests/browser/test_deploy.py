@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.conftest import Product
+from tests.browser.test_pages import AXE, WINDOWS
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 MODEL = "openai/gpt-oss-20b"
@@ -96,3 +97,49 @@ def test_the_wizard_works_without_javascript(
 
     expect(page.get_by_role("heading", name="Progress")).to_be_visible()
     context.close()
+
+
+PAGES = [
+    "/deploy/", "/deploy/?q=nothing-matches-this", "/deploy/?model=acme/gone", f"/deploy/?model={MODEL}",
+    f"/deploy/?model={MODEL}&min_replicas=0&step=review", "{review}", "/models/", "/models/catalogue/", "{offered}",
+    "/models/deprecations/", "/models/deprecations/?q=nothing-matches-this", "/models/upload/", "{v2}settings/",
+    "{v2}split/", "{v2}delete/", "{v1}", "{v1}settings/", "{v1}start/", "/settings/deprecations/",
+]  # fmt: skip
+
+
+def find_addresses(page: Page) -> dict[str, str]:
+    """Return the addresses of one endpoint of each generation, of a model on offer, and of a review."""
+    found = {}
+    for name, query in (("v2", "docs-qa"), ("v1", "FAQ")):
+        page.goto(f"/endpoints/?q={query}")
+        found[name] = page.locator("tbody a.ui-t-name").first.get_attribute("href") or ""
+    page.goto("/models/catalogue/?q=gpt-oss-20b")
+    found["offered"] = page.locator("tbody a.ui-t-name").first.get_attribute("href") or ""
+    page.goto(f"/deploy/?model={MODEL}")
+    page.get_by_role("button", name="Review").click()
+    expect(page.get_by_role("heading", name="What will be created")).to_be_visible()
+    found["review"] = page.url
+    return found
+
+
+@pytest.mark.usefixtures("catalogue")
+@pytest.mark.parametrize(
+    "context", WINDOWS, indirect=True, ids=lambda one: f"{one['color_scheme']}-{one['viewport']['width']}"
+)
+def test_every_page_of_models_and_wizard_is_accessible_and_fits(page: Page):
+    addresses = find_addresses(page)
+    script = AXE.read_text()
+    problems = []
+
+    for template in PAGES:
+        url = template.format(**addresses)
+        response = page.goto(url)
+        assert response is not None
+        assert response.status in (200, 422), url
+        page.evaluate(script)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        problems += [f"{url}: {one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            problems.append(f"{url}: scrolls sideways")
+
+    assert problems == []
