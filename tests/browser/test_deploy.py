@@ -143,3 +143,18 @@ def test_every_page_of_models_and_wizard_is_accessible_and_fits(page: Page):
             problems.append(f"{url}: scrolls sideways")
 
     assert problems == []
+
+
+def test_the_split_says_what_weights_mean_while_they_are_typed(product: Product, page: Page):
+    page.goto("/endpoints/?q=docs-qa")
+    page.locator("tbody a.ui-t-name").first.click()
+    page.get_by_role("link", name="Traffic split").click()
+    dialog = page.get_by_role("dialog")
+    weight = dialog.get_by_label("Weight of").first
+    weight.fill("0")
+    expect(dialog.locator("[data-split-total]")).to_have_text("none")
+
+    weight.fill("4")
+
+    expect(dialog.locator("[data-split-share]").first).to_have_text("100%")
+    expect(dialog.locator("[data-split-sum]")).to_have_text("4")
