@@ -118,10 +118,12 @@ def test_the_palette_jumps_to_a_job_by_its_id(jobs: None, page: Page):
 
 
 def test_a_cancel_says_the_charge_and_is_read_back(jobs: None, product: Product, page: Page):
-    page.goto(find_address(page, "/jobs/?kind=batch&status=running"))
+    name = start_long_job(product)
+    product.run(_SYNC)
+    page.goto(find_address(page, f"/jobs/?q={name}"))
     page.get_by_role("link", name="Cancel").click()
     dialog = page.locator("#dialog")
-    expect(dialog).to_contain_text("The tokens of the requests that are done when it ends are charged.")
+    expect(dialog).to_contain_text("charged")
     expect(dialog.get_by_role("button", name="Let it run")).to_be_focused()
 
     dialog.get_by_role("button", name="Cancel this job").click()
@@ -132,6 +134,19 @@ def test_a_cancel_says_the_charge_and_is_read_back(jobs: None, product: Product,
     expect(page.locator("h1 .ui-st")).to_have_text("Cancelled", timeout=PATIENCE_MS)
     page.locator("#toasts").get_by_role("link", name="Receipt").first.click()
     expect(page.locator("#receipt")).to_contain_text("State read back from the provider")
+
+
+def start_long_job(product: Product) -> str:
+    """Start a fine-tune that lasts minutes at the simulator's speed; return the end of its name."""
+    dearest = max(
+        product.simulator.call("GET", "/v1/fine-tunes")["data"], key=lambda one: one.get("total_price") or 0
+    )
+    body = {
+        "training_file": dearest["training_file"], "model": dearest["model"], "n_epochs": 20,
+        "training_type": dearest["training_type"], "suffix": "to-be-cancelled",
+    }  # fmt: skip
+    product.simulator.call("POST", "/v1/fine-tunes", body)
+    return "to-be-cancelled"
 
 
 def test_the_price_of_a_fine_tune_arrives_by_itself(jobs: None, product: Product, page: Page):
