@@ -74,7 +74,7 @@ def test_resources_and_sessions_stand_in_one_list(desk: Desk, viewer_client: Cli
     assert "H100 80GB, 1 session stops unused in 50:00" in html
     assert "87.84" in html
     assert "step 1733" in html
-    assert "no price of its own" in html
+    assert "no own price" in html
     assert list_names(read(viewer_client, "/rl/?kind=rl-session")) == ["triage-grpo"]
     assert list_names(read(viewer_client, "/rl/?kind=rl-resource")) == ["Llama-set"]
 

@@ -34,7 +34,7 @@ SPEC = ListSpec(
         Column("Name", "resources/compute/cells/_name.html", sort="name", place="name"),
         Column("State", "resources/cells/_state.html", width="ui-w-140", sort="status", place="state"),
         Column("Use", "resources/compute/cells/_rl_use.html", width="ui-w-200", place="ev"),
-        Column("Model", "resources/cells/_model.html", width="ui-w-200", sort="model", css="ui-col-hw"),
+        Column("Model", "resources/cells/_model.html", width="ui-w-160", sort="model", css="ui-col-hw"),
         Column("Owner", "resources/cells/_owner.html", width="ui-w-140", sort="owner", css="ui-col-spark"),
         Column("Created", "resources/cells/_created.html", width="ui-w-90", sort="created"),
         Column(
