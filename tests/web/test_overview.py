@@ -8,7 +8,7 @@ from django.test import Client
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import User
 from dashboard.lifecycle import actions
-from dashboard.mirror.models import SyncRun
+from dashboard.mirror.models import ResourceKind, SyncRun
 from tests import factories
 from tests.conftest import sign_in
 from tests.factories import H100_NANO_USD_PER_HOUR as H100
@@ -85,7 +85,7 @@ def test_an_unknown_price_says_at_least_and_never_zero(desk: Desk, viewer_client
 
     assert "≥$5.40" in html
     assert "price unknown" in html
-    assert "At least: 1 replica of unknown price" in html
+    assert "At least: 1 billing unit of unknown price" in html
 
 
 def test_people_see_their_teams_and_unowned_projects_only(desk: Desk, other_operator_client: Client):
@@ -229,4 +229,45 @@ def test_a_first_reading_waits_for_the_end_of_a_pass_even_if_it_finds_nothing(
 
     SyncRun.objects.all().delete()
 
-    assert 'data-live="endpoints,actions,traffic,projects,connections,sync"' in read(viewer_client)
+    assert 'data-live="endpoints,resources,actions,traffic,projects,connections,sync"' in read(viewer_client)
+
+
+def test_what_bills_beside_endpoints_is_in_the_burn_and_listed_dearest_first(
+    desk: Desk, viewer_client: Client
+):
+    desk.resource(ResourceKind.CLUSTER, "train", units=8, nano_usd_per_unit_hour=3_000_000_000)
+    desk.resource(ResourceKind.VOLUME, "corpus", units=4)
+    desk.resource(ResourceKind.FILE, "rows.jsonl")
+
+    html = read(viewer_client)
+
+    panel = html.split("Clusters, volumes, containers</h2>")[1].split("</section>")[0]
+    assert panel.index("train") < panel.index("corpus")
+    assert "rows.jsonl" not in panel
+    assert "24.00" in panel
+    assert "price unknown" in panel
+    assert html.count("$24.00") >= 2  # strip and meter (and the top bar of phones)
+    assert "At least: 4 billing units of unknown price" in html
+
+
+def test_jobs_under_way_are_listed_and_ended_ones_are_not(desk: Desk, viewer_client: Client):
+    desk.resource(ResourceKind.FINE_TUNE, "being-trained", state="running")
+    desk.resource(ResourceKind.FINE_TUNE, "trained-before", state="completed")
+
+    html = read(viewer_client)
+
+    assert "being-trained" in html
+    assert "trained-before" not in html
+
+
+def test_what_other_teams_rent_is_neither_shown_nor_counted(desk: Desk, viewer_client: Client):
+    foreign = factories.make_project(connection=desk.connection, team=factories.make_team("Legal"))
+    price = 1_000_000_000_000
+    factories.make_resource(
+        kind=ResourceKind.CLUSTER, project=foreign, name="theirs", units=8, nano_usd_per_unit_hour=price
+    )
+
+    html = read(viewer_client)
+
+    assert "theirs" not in html
+    assert "8,000" not in html
