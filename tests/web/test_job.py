@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.test import Client
 
 from dashboard.mirror.models import Resource, ResourceKind
@@ -344,3 +345,21 @@ def test_the_live_part_is_the_page_without_its_frame(tuned: Resource, viewer_cli
     assert "<html" not in html
     assert html.strip().startswith('<div class="ui-stack" id="resource"')
     assert 'data-live="fine-tune,actions,projects,endpoints"' in html
+
+
+def test_details_that_were_never_read_are_asked_for_when_a_person_opens_the_page(
+    desk: Desk, viewer_client: Client, monkeypatch: pytest.MonkeyPatch
+):
+    sent: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(
+        Celery, "send_task", lambda self, name, **options: sent.append((name, options["kwargs"]))
+    )
+    new = desk.resource(ResourceKind.FINE_TUNE)
+    known = desk.resource(ResourceKind.FINE_TUNE, details_read_at=NOW)
+
+    read(viewer_client, new, **{"HX-Request": "true"})
+    read(viewer_client, known)
+    assert sent == []
+    read(viewer_client, new)
+
+    assert sent == [("mirror.open_details", {"resource_id": new.pk})]

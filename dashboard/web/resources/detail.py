@@ -1,19 +1,22 @@
 """The frame of a resource's page: what every kind shows around its own panels."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from celery import current_app
 from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
+from kombu.exceptions import OperationalError
 
 from dashboard.accounts.visibility import may_operate
 from dashboard.core import resource_states
 from dashboard.mirror.groups import GROUP_OF
 from dashboard.mirror.models import Resource, ResourceDocument, ResourceKind, SyncRun
 from dashboard.mirror.querysets import one_snapshot
-from dashboard.web.htmx import render_page
+from dashboard.web.htmx import is_partial, render_page
 from dashboard.web.page import group_context
 from dashboard.web.resources.acts import find_last_receipt, load_acts
 from dashboard.web.resources.feed import newest, read_resource_feed
@@ -22,6 +25,8 @@ from dashboard.web.resources.rows import ResourceRow, build_row, load_upload_nam
 from dashboard.web.resources.targets import find_resource
 from dashboard.web.resources.timeline import load_timeline
 from dashboard.web.snapshot import Snapshot, take_snapshot
+
+logger = logging.getLogger(__name__)
 
 EVENTS_ON_PAGE = 8
 EVENTS_PER_PAGE = 50
@@ -80,6 +85,21 @@ def build_frame(
         "may_act": may_act,
     }
     return Frame(context, row, targets, users, may_act)
+
+
+def ask_for_details(request: HttpRequest, resource: Resource) -> None:
+    """Let a worker read events and curves now when they never were; the page shows them as they come.
+
+    Asked when a person opens the page, not by its refreshes. Without Redis the next pass reads them.
+    """
+    if is_partial(request) or resource.details_read_at is not None or resource.absent_since is not None:
+        return
+    try:
+        current_app.send_task(
+            "mirror.open_details", kwargs={"resource_id": resource.pk}, queue="sync", expires=60, retry=False
+        )
+    except OperationalError as error:
+        logger.warning("details of %s wait for the next pass: %s", resource.pk, error)
 
 
 def load_documents(resource: Resource, *names: str) -> Mapping[str, object]:

@@ -18,7 +18,7 @@ from dashboard.web.htmx import render_page
 from dashboard.web.resources import bodies
 from dashboard.web.resources.addresses import resolve
 from dashboard.web.resources.curves import build_curves
-from dashboard.web.resources.detail import Frame, build_frame, load_documents
+from dashboard.web.resources.detail import Frame, ask_for_details, build_frame, load_documents
 from dashboard.web.resources.links import list_serving, names_of_model
 from dashboard.web.resources.progress import Progress, describe_progress
 from dashboard.web.resources.rows import told_of
@@ -45,6 +45,7 @@ def show_job(request: HttpRequest, kind: str, pk: int) -> HttpResponse:
     with one_snapshot():
         snapshot = take_snapshot(request)
         resource = find_resource(request, pk, kinds=(kind,))
+        ask_for_details(request, resource)
         documents = load_documents(resource, Name.BODY, Name.CHECKPOINTS, Name.METRICS)
         body = Resource.objects.values_list("payload", flat=True).get(pk=pk)
         full = documents.get(Name.BODY)
