@@ -447,3 +447,22 @@ def test_what_nobody_owns_is_scaled_by_admins(desk: Desk, operator_client: Clien
     assert operator_client.post(url, key() | {"gpus": 24}).status_code == 403
     assert not StopAction.objects.exists()
     assert admin_client.post(url, key() | {"gpus": 24}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "/clusters/{cluster}/scale/",
+        "/clusters/{cluster}/delete/",
+        "/volumes/{volume}/delete/",
+        "/volumes/{volume}/resize/",
+    ],
+)
+def test_an_unknown_price_is_said_and_no_saving_promised(desk: Desk, admin_client: Client, act: str):
+    cluster = make_cluster(desk, nano_usd_per_unit_hour=None)
+    volume = make_volume(desk, nano_usd_per_unit_hour=None)
+
+    html = read(admin_client, act.format(cluster=cluster.pk, volume=volume.pk))
+
+    assert "It bills now at an <b>unknown price</b>" in html
+    assert "saves" not in html
