@@ -386,6 +386,7 @@ def test_a_deploy_sends_the_next_missing_write(memo: Memo, sight: SeenDeploy, ex
     ("memo", "act", "kind", "expected"),
     [
         (Memo(), Act.REHEARSE, ErrorKind.INVALID, Refused),
+        (Memo(), Act.REHEARSE, ErrorKind.QUOTA, Refused),
         (Memo(), Act.REHEARSE, ErrorKind.SERVER, RetryAt),
         (Memo(sends={"create_endpoint": 1}), Act.CREATE_ENDPOINT, ErrorKind.CONFLICT, Refused),
         (Memo(sends={"create_endpoint": 2}), Act.CREATE_ENDPOINT, ErrorKind.CONFLICT, RetryAt),

@@ -57,7 +57,8 @@ def judge_failure(order: Order, act: Act, failure: Failure, *, now: datetime) ->
     """Return the next step after one of the writes failed."""
     at = limits.retry_time(order, failure, now=now)
     if act is Act.REHEARSE:
-        if failure.kind in FINAL or failure.kind is ErrorKind.CONFLICT:
+        # A used-up quota too: what is free hours later would start a price that nobody expects any more.
+        if failure.kind in FINAL or failure.kind in (ErrorKind.CONFLICT, ErrorKind.QUOTA):
             return Refused(f"The dry run was refused: {failure.sentence} {tell_made(order)}")
         return _retry(order, failure, now=now)
     if failure.outcome_unknown:
