@@ -64,7 +64,12 @@ def render_dialog(
         request,
         "components/dialog_page.html",
         fragment,
-        {**context, "dialog_fragment": fragment, "dialog_title": title},
+        {
+            **context,
+            "dialog_fragment": fragment,
+            "dialog_title": title,
+            "is_own_page": not is_partial(request),
+        },
         status=status,
     )
 

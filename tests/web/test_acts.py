@@ -48,6 +48,17 @@ def test_the_dialog_is_the_same_form_without_the_page(desk: Desk, operator_clien
 
     assert "<html" not in html
     assert html.strip().startswith('<form class="ui-dlg-body"')
+    assert "hx-post" in html
+
+
+def test_a_confirmation_on_a_page_of_its_own_is_sent_by_the_browser(desk: Desk, operator_client: Client):
+    endpoint = desk.idle("docs-qa")
+
+    html = operator_client.get(f"/endpoints/{endpoint.pk}/stop/").content.decode()
+
+    form = html.split('<form class="ui-dlg-body"')[1].split("</form>")[0]
+    assert "hx-post" not in form
+    assert f'action="/endpoints/{endpoint.pk}/stop/"' in form
 
 
 def test_confirming_creates_one_act_per_running_deployment(
@@ -226,7 +237,7 @@ def test_bulk_of_one_stops_that_one(desk: Desk, operator_client: Client):
     endpoint = desk.idle("only")
 
     html = operator_client.get("/endpoints/stop/", {"endpoint": [endpoint.pk]}).content.decode()
-    (action,) = re.findall(r'action="([^"]+)" hx-post', html)
+    (action,) = re.findall(r'<form class="ui-dlg-body" method="post" action="([^"]+)"', html)
     operator_client.post(action, dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', html)))
 
     assert StopAction.objects.get().endpoint == endpoint
