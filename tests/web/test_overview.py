@@ -250,6 +250,20 @@ def test_what_bills_beside_endpoints_is_in_the_burn_and_listed_dearest_first(
     assert "At least: 4 billing units of unknown price" in html
 
 
+def test_more_that_bills_than_is_listed_is_said_and_summed(desk: Desk, viewer_client: Client):
+    for number in range(9):
+        desk.resource(
+            ResourceKind.VOLUME, f"volume-{number}", units=1, nano_usd_per_unit_hour=(number + 1) * 10**9
+        )
+
+    panel = read(viewer_client).split("Clusters, volumes, containers</h2>")[1].split("</section>")[0]
+
+    assert "the 8 dearest that bill" in panel
+    assert "volume-0" not in panel
+    assert "with those not listed here" in panel
+    assert "45.00" in panel
+
+
 def test_jobs_under_way_are_listed_and_ended_ones_are_not(desk: Desk, viewer_client: Client):
     desk.resource(ResourceKind.FINE_TUNE, "being-trained", state="running")
     desk.resource(ResourceKind.FINE_TUNE, "trained-before", state="completed")

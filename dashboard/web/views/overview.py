@@ -90,7 +90,8 @@ def show_overview(request: HttpRequest) -> HttpResponse:
             "burn": snapshot.burn,
             "resources": snapshot.resources.add(),
             "billing": _name_billing(snapshot),
-            "billing_rows": build_resource_rows(beside, user=user, now=snapshot.now),
+            "billing_rows": build_resource_rows(beside[:MOST_BESIDE], user=user, now=snapshot.now),
+            "has_more_billing": len(beside) > MOST_BESIDE,
             "jobs_url": resolve("jobs"),
             "job_rows": build_resource_rows(under_way, user=user, now=snapshot.now),
             "serving": totals.serving(),
@@ -106,9 +107,12 @@ def show_overview(request: HttpRequest) -> HttpResponse:
 
 
 def find_billing_resources(user: User) -> list[Resource]:
-    """Return what bills beside endpoints, dearest first, of unknown price before what is free. One query."""
+    """Return what bills beside endpoints, dearest first, of unknown price before what is free. One query.
+
+    One more than the page lists, so that it can say that there are more.
+    """
     rows = present_resources(visible_resources(user)).filter(units__gt=0)
-    return list(rows.order_by("-burn", "-unpriced_units", "name", "pk")[:MOST_BESIDE])
+    return list(rows.order_by("-burn", "-unpriced_units", "name", "pk")[: MOST_BESIDE + 1])
 
 
 def find_jobs_under_way(user: User) -> list[Resource]:
