@@ -156,6 +156,20 @@ def test_other_weights_are_one_act(desk: Desk, endpoint: Endpoint, operator_clie
     assert action.arguments["settings"]["trafficSplit"] == {first.remote_id: 1.0, second.remote_id: 3.0}
 
 
+def test_the_same_weights_are_no_act(desk: Desk, endpoint: Endpoint, operator_client: Client):
+    second = desk.deployment(endpoint)
+    first: Deployment = endpoint.deployments.earliest("pk")
+    url = f"/endpoints/{endpoint.pk}/split/"
+
+    response = operator_client.post(
+        url, {"key": str(uuid.uuid4()), f"weight_{first.pk}": 2, f"weight_{second.pk}": 0}
+    )
+
+    assert response.status_code == 422
+    assert "Nothing differs" in response.content.decode()
+    assert not StopAction.objects.exists()
+
+
 def test_a_negative_weight_is_refused_at_its_field(desk: Desk, endpoint: Endpoint, operator_client: Client):
     first = endpoint.deployments.get()
 

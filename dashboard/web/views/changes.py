@@ -98,9 +98,13 @@ def split_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
         return _show_split(request, target, form)
     if not form.is_valid():
         return _show_split(request, target, form, status_code=REFUSED)
+    weights = form.read_weights()
+    if weights == {pk: weight for pk, weight in present.items() if weight}:
+        form.add_error(None, "Nothing differs from what it has.")
+        return _show_split(request, target, form, status_code=REFUSED)
     try:
         made = changes.request_split(
-            endpoint, weights=form.read_weights(), actor=actor_of(request), idempotency_key=form.read_key()
+            endpoint, weights=weights, actor=actor_of(request), idempotency_key=form.read_key()
         )
     except ActionError as error:
         form.add_error(None, error.sentence)
