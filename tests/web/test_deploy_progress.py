@@ -1,10 +1,12 @@
 """The stages of a deploy, as its receipt tells them."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from dashboard.accounts.audit import Actor
 from dashboard.lifecycle import deploys
@@ -105,3 +107,14 @@ def test_the_page_of_a_deploy_shows_its_stages_and_says_what_it_will_burn(receip
     assert html.count('class="ui-stage ui-stage-') == 6
     assert 'aria-current="step"' in html
     assert "It bills from the first ready replica on" in html
+
+
+def test_a_deploys_receipt_names_endpoint_and_deployment_once(
+    desk: Desk, operator_client: Client, receipt: Receipt
+):
+    html = operator_client.get(f"/actions/{receipt.public_id}/").content.decode()
+
+    facts = html.split("<h2>Receipt</h2>")[1]
+    assert len(re.findall(r"<dd>\s*qwen\s*</dd>", facts)) == 1
+    assert facts.count("<dt>Deployment</dt>") == 1
+    assert "<dt>Endpoint</dt>" not in facts
