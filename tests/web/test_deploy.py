@@ -220,6 +220,19 @@ def test_the_same_form_sent_twice_creates_once(desk: Desk, offered: CatalogueMod
     assert StopAction.objects.count() == 1
 
 
+def test_values_that_nobody_sent_are_never_deployed(
+    desk: Desk, offered: CatalogueModel, operator_client: Client
+):
+    foreign = factories.make_project(connection=desk.connection, team=Team.objects.create(name="Elsewhere"))
+
+    response = operator_client.post(
+        "/deploy/", {"model": "Qwen/Qwen3-32B", "project": foreign.pk, "key": str(uuid.uuid4())}
+    )
+
+    assert response.status_code == 422
+    assert not StopAction.objects.exists()
+
+
 def test_a_form_without_its_key_shows_the_review_again(
     desk: Desk, offered: CatalogueModel, operator_client: Client
 ):

@@ -66,7 +66,7 @@ def deploy(request: HttpRequest) -> HttpResponse:
     setting = _read_setting(user, projects, data)
     if setting is None:
         return _choose_model(request, projects, missing=data["model"])
-    form = _build_form(user, setting)
+    form = _build_form(user, setting, is_proposed=request.method != "POST")
     if request.method == "POST":
         return _create(request, setting, form)
     if data.get("step") != REVIEW:
@@ -96,11 +96,14 @@ def _read_setting(user: User, projects: list[Project], data: Mapping[str, Any]) 
     return Setting(data, projects, project, model, list_offers(project.connection, model))
 
 
-def _build_form(user: User, setting: Setting) -> DeployForm:
-    """Return the form with what was filled in, or with first values that are valid as they stand."""
+def _build_form(user: User, setting: Setting, *, is_proposed: bool) -> DeployForm:
+    """Return the form with what was filled in, or, if `is_proposed`, with first values that are valid as they stand.
+
+    What is to be made is never proposed: only what somebody has seen and sent may bill.
+    """
     data, project = setting.data, setting.project
     endpoints = choices.list_endpoints(user, project, chosen=data.get("endpoint", ""))
-    if choices.FILLED not in data:
+    if is_proposed and choices.FILLED not in data:
         data = choices.propose_values(
             setting.model, setting.offers, project, data, taken={one.display_name for one in endpoints}
         )
