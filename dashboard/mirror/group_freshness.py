@@ -50,7 +50,8 @@ class GroupAge:
     """What is known of one group over one connection.
 
     `synced_at` is the start of the last reading that said all there is, "not offered to this key" included: None =
-    never. `error` is the sentence of the newest reading when that was not complete; empty when it was.
+    never. `error` is the sentence of the newest reading when that was not complete, or lost the right to what was read
+    before; empty otherwise.
     `unavailable` is the provider's sentence while it does not offer the group to the key, else empty.
     """
 
@@ -113,14 +114,16 @@ def _read_age(row: dict[str, Any], group: SyncRun.Resource) -> GroupAge:
     newest: dict[str, str] = row[f"{group}_newest"] or {}
     complete: dict[str, str] = row[f"{group}_complete"] or {}
     outcome, error = newest.get("outcome", ""), newest.get("error", "")
-    is_bad = outcome in (Outcome.FAILED, Outcome.PARTIAL)
     is_unavailable = outcome == Outcome.UNAVAILABLE
+    # What was read before and is refused now goes on being shown: as old as it is, and with the refusal named.
+    is_lost = is_unavailable and bool(complete)
+    is_bad = is_lost or outcome in (Outcome.FAILED, Outcome.PARTIAL)
     newest_at = _read_time(newest.get("started_at"))
     return GroupAge(
         connection=row["name"],
         group=group.value,
         label=str(group.label),
-        synced_at=newest_at if is_unavailable else _read_time(complete.get("started_at")),
+        synced_at=newest_at if is_unavailable and not is_lost else _read_time(complete.get("started_at")),
         error=(error or "The last reading failed.") if is_bad else "",
         error_at=newest_at if is_bad else None,
         unavailable=(error or "The provider does not offer it to this key.") if is_unavailable else "",

@@ -84,6 +84,17 @@ def test_not_offered_is_an_answer_with_an_age(connection: Connection, viewer: Us
     assert [one.unavailable for one in found.unavailable] == ["403: gated."]
 
 
+def test_a_right_that_was_lost_keeps_the_age_of_what_is_shown(connection: Connection, viewer: User):
+    complete = run(connection, Run.CONTAINERS, 5)
+    run(connection, Run.CONTAINERS, 1, Outcome.UNAVAILABLE, error="403: the key lacks the right.")
+
+    found = load_group_freshness(viewer, [Run.CONTAINERS])
+
+    assert found.synced_at == complete
+    assert [one.error for one in found.failing] == ["403: the key lacks the right."]
+    assert [one.group for one in found.unavailable] == ["containers"]
+
+
 def test_a_page_is_unavailable_only_when_all_of_it_is(connection: Connection, viewer: User):
     run(connection, Run.FINE_TUNES, 1)
     run(connection, Run.BATCHES, 1, Outcome.UNAVAILABLE)
