@@ -273,6 +273,17 @@ def test_an_upload_registers_at_most_one_model(writes: list[str | int], reads: l
         assert len(run.world.made["model"]) == 1
 
 
+def test_a_failed_import_quotes_the_provider_as_one_sentence() -> None:
+    sight = SeenUpload("model-1", "upload-1", "REMOTE_UPLOAD_STATUS_FAILED", "The repository is private.")
+    order = replace(UPLOAD, memo=Memo().note_send(Act.CREATE_MODEL, "").note_send(Act.UPLOAD, ""))
+
+    step = verdicts.decide(order, sight, now=NOW)
+
+    assert step == Refused(
+        "The import failed: The repository is private. The model tuned is registered and empty"
+    )
+
+
 def test_what_was_there_before_our_first_write_is_never_taken_for_ours() -> None:
     for order, look, thing in (
         (DEPLOY, look_at_deploy, "endpoint"),

@@ -31,7 +31,7 @@ def decide(order: Order, sight: Sight, *, now: datetime) -> Step:
         return _write(order, Act.UPLOAD, "Start the import", now=now)
     if seen.status is status.COMPLETED:
         return Done(f"Import read back as {seen.state.removeprefix('REMOTE_UPLOAD_STATUS_')}")
-    told = f": {seen.message}" if seen.message else ""
+    told = f": {seen.message.rstrip('.')}" if seen.message else ""
     if seen.status is status.FAILED:
         return Refused(f"The import failed{told}. The model {want.model_name} is registered and empty")
     return Wait(limits.next_look(order, now=now), f"{seen.status.word}{told}")
