@@ -116,6 +116,21 @@ def test_a_sent_stop_reads_stopping_and_says_what_it_waits_for(
     assert "still <span" in html
 
 
+@pytest.mark.parametrize("kind", ["stop", "start", "scale", "delete", "configure", "split", "deploy"])
+def test_every_kind_of_act_under_way_is_shown(desk: Desk, viewer_client: Client, operator: User, kind: str):
+    endpoint = desk.endpoint("docs-qa")
+    made = actions.request_stop_of_endpoint(endpoint, actor=Actor.for_person(operator), idempotency_key="k")[
+        0
+    ]
+    type(made.action).objects.update(kind=kind, state="sent", sent_at=NOW - timedelta(seconds=12))
+
+    html = read(viewer_client, endpoint)
+
+    assert made.action.number in html
+    assert "waiting for" in html
+    assert "the provider's state" not in html
+
+
 def test_only_people_who_may_act_see_buttons(desk: Desk, viewer_client: Client, operator_client: Client):
     endpoint = desk.idle("sleeper")
 

@@ -225,12 +225,15 @@ def _describe_act(act: OpenAct, deployments: Sequence[Deployment]) -> Act:
         "start": "ready replicas",
         "scale": "the new bounds",
         "delete": "its absence",
+        "configure": "the new settings",
+        "split": "the new weights",
+        "deploy": "READY",
     }
     return Act(
         act=act,
         url=reverse("action", args=[act.public_id]),
         target=names.get(act.deployment_id or 0, "") if len(deployments) > 1 else "",
-        awaited=awaited[act.kind],
+        awaited=awaited.get(act.kind, "the provider's state"),
         is_sent=act.sent_at is not None,
     )
 
