@@ -9,9 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dashboard.accounts import crypto
+from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Membership, Team, User
 from dashboard.accounts.roles import Role
 from dashboard.core import heartbeats, resource_states
+from dashboard.lifecycle import deploys
+from dashboard.lifecycle.models import StopAction
 from dashboard.mirror.models import (
     Deployment,
     Endpoint,
@@ -334,3 +337,21 @@ def beat_all() -> None:
     """Write a heartbeat of every process that pages look at, by PostgreSQL's clock."""
     for name in ("enforcer", "worker-stops", "worker-sync", "beat"):
         heartbeats.beat(name)
+
+
+def make_deploy_act(*, endpoint: Endpoint, user: User) -> StopAction:
+    """Write a deploy that was sent and has made this endpoint."""
+    action = deploys.request_deploy(
+        endpoint.project,
+        endpoint_name=f"{endpoint.display_name}-asked-for",
+        model="projects/p/models/ml_1",
+        config="projects/p/configs/cr_1",
+        min_replicas=1,
+        max_replicas=1,
+        actor=Actor.for_person(user),
+        idempotency_key=f"deploy-{next(_numbers)}",
+    ).action
+    sent = {"state": StopAction.State.SENT, "endpoint": endpoint, "sent_at": NOW}
+    StopAction.objects.filter(pk=action.pk).update(**sent)
+    action.refresh_from_db()
+    return action

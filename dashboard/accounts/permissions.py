@@ -189,6 +189,7 @@ ROUTES: dict[str, Route] = {
     "action": _page(),
     "action_send_again": _act(Right.OPERATE, "endpoint.stop_sent_again"),
     "action_cancel": _act(Right.OPERATE, "endpoint.stop_cancelled"),
+    "action_undo": _act(Right.OPERATE, "endpoint.delete_requested", methods=FORM),
     # Activity: everyone sees the own acts and those on visible endpoints, VIEW_AUDIT sees all
     "activity": _page(),
     # All components on one page; the route exists in DEBUG only and shows sample values

@@ -27,6 +27,7 @@ from dashboard.web.views import (
     overview,
     reference,
     rl,
+    undo,
     volume_acts,
     volumes,
 )
@@ -121,6 +122,7 @@ urlpatterns = [
     path("actions/<uuid:public_id>/", actions.show_action, name="action"),
     path("actions/<uuid:public_id>/again/", actions.send_again, name="action_send_again"),
     path("actions/<uuid:public_id>/cancel/", actions.cancel_action, name="action_cancel"),
+    path("actions/<uuid:public_id>/undo/", undo.undo_deploy, name="action_undo"),
     path("activity/", activity.show_activity, name="activity"),
     path("settings/", include(settings_patterns)),
 ]

@@ -51,6 +51,8 @@ class World:
     people: dict[str, User]
     # An open stop of another endpoint of the team.
     action: StopAction
+    # A deploy that was sent and has made an endpoint.
+    deploy: StopAction
     # A person on whom acts may be tried.
     subject: User
     # A model of the team, the catalogue's model that it derives from, and one that is deprecated.
@@ -91,6 +93,9 @@ def make_world() -> World:
         model=model_factories.make_own_model(project=project, base=offered),
         deprecation=model_factories.make_deprecation("acme/old"),
         action=requested.action,
+        deploy=factories.make_deploy_act(
+            endpoint=factories.make_endpoint(project=project), user=people["operator"]
+        ),
         team=team,
         other_team=other_team,
         connection=connection,
@@ -189,6 +194,7 @@ ADDRESSES: dict[str, Address] = {
     "action": Address(_action, is_scoped=True),
     "action_send_again": Address(_action, is_scoped=True),
     "action_cancel": Address(_action, is_scoped=True),
+    "action_undo": Address(lambda world: {"public_id": world.deploy.public_id}, is_scoped=True),
     "sign_in_link": Address(lambda world: {"token": "no-such-token"}),
     "account_reset_password_from_key": Address(lambda world: {"uidb36": "1", "key": "no-such-key"}),
     "settings_connection": Address(_connection),
@@ -323,6 +329,7 @@ FORMS: dict[str, Act] = {
     "rl_stop": Act(_key),
     "action_send_again": Act(),
     "action_cancel": Act(),
+    "action_undo": Act(_key),
     "account_logout": Act(),
     "account_change_password": Act(
         lambda world: {

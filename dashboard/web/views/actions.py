@@ -27,7 +27,7 @@ from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
 from dashboard.web.page import group_context, page_context
-from dashboard.web.resources.addresses import address_of, resolve
+from dashboard.web.resources.addresses import address_of
 from dashboard.web.rows import may_start
 from dashboard.web.snapshot import take_snapshot
 from dashboard.web.targets import (
@@ -158,7 +158,7 @@ def show_action(request: HttpRequest, public_id: uuid.UUID) -> HttpResponse:
             "about_url": address_of(receipt.resource_kind, receipt.resource_id)
             if receipt.resource_id is not None
             else "",
-            "undo_url": resolve("action_undo", public_id) if receipt.may_be_undone else "",
+            "undo_url": reverse("action_undo", args=[public_id]) if receipt.may_be_undone else "",
             "may_act": may_operate(snapshot.user, team_id=team_id),
         }
         return render_page(request, "actions/page.html", "actions/_receipt.html", context)
