@@ -120,7 +120,9 @@ def test_a_volume_is_made_and_the_forgotten_one_deleted(compute: None, product: 
     expect(page.locator("#toasts")).to_contain_text("Delete requested")
     expect(page.locator("#resource")).to_contain_text("waiting for its absence", timeout=PATIENCE_MS)
     product.run(_SYNC)
-    expect(page.locator("#resource")).to_contain_text("The provider no longer lists it", timeout=2 * PATIENCE_MS)
+    expect(page.locator("#resource")).to_contain_text(
+        "The provider no longer lists it", timeout=2 * PATIENCE_MS
+    )
     names = [one["volume_name"] for one in list_volumes(product)]
     assert "browser-scratch" in names
     assert "llama-70b-checkpoints" not in names
