@@ -1,6 +1,7 @@
 """Hand what an act read to the mirror, and recall what an earlier act knew. Queries, no HTTP."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -149,6 +150,9 @@ def _reflect_resource(
                 answered_at=answered_at,
             )
         return
+    if reading.project_remote_id is None and action.project is not None:
+        # Bodies of volumes name no project: only the act knows for whom it was made.
+        reading = replace(reading, project_remote_id=action.project.remote_id)
     seen = SeenResource(reading, body.raw, body.fingerprint, fetched_at, answered_at)
     store_resources(
         action.connection, ResourceObservation(seen_before=None, observed_at=answered_at, seen=[seen])

@@ -174,8 +174,10 @@ def _describe(
 ) -> dict[str, Any]:
     reading = seen.reading
     price = prices.get(reading.sku) if reading.sku else None
-    project = projects.get(reading.project_remote_id)
+    named = reading.project_remote_id
+    project = None if named is None else projects.get(named)
     if project is None:
+        # What names none stays where it is: an act may have told whose it is.
         project = before.project_id if before is not None else projects[None]
     return {
         "connection_id": connection.pk,

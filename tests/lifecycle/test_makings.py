@@ -70,6 +70,16 @@ def test_a_volume_is_made_and_becomes_the_acts_resource(provider: Provider, acto
     assert AuditEvent.objects.filter(action="volume.create_observed", target_type="resource").count() == 1
 
 
+def test_a_volume_belongs_to_the_project_that_it_was_made_for(provider: Provider, actor: Actor) -> None:
+    project = provider.project()
+    factories.make_project(connection=project.connection, is_key_project=True)
+
+    action = drive(create_volume(provider, actor), until=is_ended)
+
+    assert action.resource is not None
+    assert action.resource.project == project
+
+
 def test_a_volume_name_that_exists_is_refused(provider: Provider, actor: Actor) -> None:
     there = provider.simulator.call("GET", "/v1/compute/clusters/storage/volumes")["volumes"][0]
 

@@ -73,6 +73,16 @@ def test_what_names_no_project_or_a_foreign_one_belongs_to_the_keys_own(connecti
     assert owners == {"c-1": True, "c-2": False, "c-3": True}
 
 
+def test_what_names_no_project_stays_where_it_was_put(connection: Connection):
+    other = factories.make_project(connection=connection)
+    see(connection, read(project_remote_id=other.remote_id))
+
+    see(connection, read("Degraded"), at=NOW + MINUTE, before=NOW)
+
+    row = Resource.objects.get()
+    assert (row.project, row.state) == (other, "Degraded")
+
+
 def test_a_new_state_is_an_edge_bounded_by_the_pass_before(connection: Connection):
     see(connection, read("InstallingDrivers", units=0))
 
