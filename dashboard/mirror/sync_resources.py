@@ -139,6 +139,8 @@ def _finish(connection: Connection, one: Pass, session: Session) -> None:
     one.tally.note_malformed(
         keep_malformed(connection, resource=one.group.run.value, items=findings.malformed, now=now)
     )
+    if not findings.seen and not looks:
+        return
 
     def choose(holds: Callable[[bool, bool], bool]) -> list[tuple[str, str]]:
         return [(key[0], key[2]) for key, is_second in looks.items() if holds(is_second, key in gone)]
