@@ -167,6 +167,8 @@ def test_a_copy_of_the_whole_cluster_starts_and_holds_what_the_first_one_held(
             [
                 str(find_installation() / "bin" / "pg_basebackup"),
                 *("--dbname", postgres_server.admin_url, "--pgdata", str(copy), "--wal-method", "fetch"),
+                # Else it waits for a checkpoint spread over minutes, the longer the more the other tests wrote.
+                *("--checkpoint", "fast"),
             ],
             check=True,
             capture_output=True,
