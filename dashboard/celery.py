@@ -15,7 +15,9 @@ app = Celery("dashboard")
 app.set_default()  # for every thread: web views run in threads that would otherwise see an unconfigured app
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = [Queue(name) for name in ("stops", "sync", "mail", "default")]
-app.autodiscover_tasks(["dashboard.core", "dashboard.accounts", "dashboard.mirror", "dashboard.lifecycle"])
+app.autodiscover_tasks(
+    ["dashboard.core", "dashboard.accounts", "dashboard.mirror", "billing", "dashboard.lifecycle"]
+)
 
 
 def every(seconds: float, task: str, *, queue: str, **kwargs: object) -> dict[str, object]:

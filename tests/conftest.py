@@ -24,12 +24,14 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeat"))
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
-    """Let Django empty the audit table between transactional tests, which the product's trigger refuses.
+    """Let Django empty the append-only tables between transactional tests, which the product's triggers refuse.
 
     UPDATE and DELETE stay refused; tests/accounts/test_audit.py switches TRUNCATE's trigger back on.
     """
     with django_db_blocker.unblock(), connection.cursor() as cursor:  # type: ignore[attr-defined]
         cursor.execute("ALTER TABLE accounts_auditevent DISABLE TRIGGER audit_refuse_truncate")
+        cursor.execute("ALTER TABLE billing_ledgerentry DISABLE TRIGGER ledger_refuse_truncate")
+        cursor.execute("ALTER TABLE billing_statement DISABLE TRIGGER statement_refuse_truncate")
 
 
 @pytest.fixture(autouse=True)

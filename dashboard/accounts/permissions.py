@@ -25,6 +25,8 @@ class Right(enum.StrEnum):
     OPERATE_EVERYWHERE = "operate_everywhere"
     # Clusters and volumes: deleting what holds data, and making what bills until somebody deletes it.
     MANAGE_COMPUTE = "manage_compute"
+    # Prices, owners of cost, budgets, statements, scheduled reports.
+    MANAGE_COSTS = "manage_costs"
     VIEW_AUDIT = "view_audit"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
@@ -35,7 +37,7 @@ class Right(enum.StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.VIEW}),
     Role.OPERATOR: frozenset({Right.VIEW, Right.OPERATE}),
-    Role.FINANCE: frozenset({Right.VIEW, Right.SEE_ALL_PROJECTS, Right.VIEW_AUDIT}),
+    Role.FINANCE: frozenset({Right.VIEW, Right.SEE_ALL_PROJECTS, Right.MANAGE_COSTS, Right.VIEW_AUDIT}),
     Role.ADMIN: frozenset(Right),
 }
 

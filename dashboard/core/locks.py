@@ -40,6 +40,12 @@ class Lock(enum.IntEnum):
     SYNC_RL = 40
     SYNC_DETAILS = 41
     SYNC_REGIONS = 42
+    METERING = 50
+    OWNERSHIP = 51
+    BILL_IMPORT = 52
+    BUDGETS = 53
+    REPORTS = 54
+    FORECAST = 55
 
 
 @contextmanager

@@ -108,6 +108,8 @@ ENTRIES = (
     NavEntry("Volumes", "volumes", "volume"),
     NavEntry("Containers", "containers", "container"),
     NavEntry("RL training", "rl", "rl"),
+    NavEntry("Costs", "costs", "costs", section="Money"),
+    NavEntry("Budgets", "budgets", "budget"),
     NavEntry("Activity", "activity", "activity", section="Control"),
     NavEntry("Settings", "settings", "settings"),
 )
