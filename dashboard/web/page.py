@@ -16,7 +16,7 @@ from dashboard.web.watch import read_watch
 def page_context(request: HttpRequest, snapshot: Snapshot) -> dict[str, object]:
     """Return what a page over endpoints shows above its content. Three queries."""
     user, now = snapshot.user, snapshot.now
-    watch = read_watch(user, watched=request.GET.get("watch", ""), now=now)
+    watch = read_watch(user, watched=request.GET.get("watch", ""), seen=request.GET.get("seen", ""), now=now)
     return {
         "snapshot": snapshot,
         "now": now,
@@ -25,7 +25,7 @@ def page_context(request: HttpRequest, snapshot: Snapshot) -> dict[str, object]:
         "notices": gather_notices(user, freshness=snapshot.freshness, now=now),
         "late_stops": find_late_stops(user, now=now),
         "watch": watch,
-        "notices_url": f"{reverse('notices')}?watch={watch.token}",
+        "notices_url": f"{reverse('notices')}?{watch.query}",
         "may_operate": user_may(user, Right.OPERATE),
         "may_connect": user_may(user, Right.MANAGE_CONNECTIONS),
     }

@@ -1,13 +1,15 @@
 """Acts that an open page waits for: when one has ended, the page says so with a link to the receipt.
 
-The page carries the numbers of the acts it waits for in the address that it refreshes from, so that the server keeps
-nothing about open pages.
+The page carries the numbers of the acts it waits for, and when it was told last, in the address that it refreshes
+from, so that the server keeps nothing about open pages. The time is there for an answer that crosses the request of an
+act: the page then never hears the act's number, and is told of it because it ended since.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
 from django.urls import reverse
 
 from dashboard.accounts.models import User
@@ -17,6 +19,8 @@ from dashboard.web.htmx import Toast
 
 # More than this many acts of one person at a time are not announced one by one.
 MOST_WATCHED = 50
+# A page that slept longer is not told what it missed: Activity has it.
+LONGEST_SLEEP = timedelta(minutes=10)
 
 _ENDED = {
     "stop": "stopped",
@@ -39,17 +43,24 @@ class Watch:
 
     open: tuple[StopAction, ...]
     toasts: tuple[Toast, ...]
+    at: datetime
 
     @property
     def token(self) -> str:
         """Return the ids of the open acts, joined by dots."""
         return ".".join(str(action.pk) for action in self.open)
 
+    @property
+    def query(self) -> str:
+        """Return the part of an address from which the page refreshes; `seen` in milliseconds since 1970."""
+        return f"watch={self.token}&seen={int(self.at.timestamp() * 1000)}"
 
-def read_watch(user: User, *, watched: str, now: datetime) -> Watch:
-    """Return what the person's page waits for now, and toasts for the `watched` acts that have ended. One query.
 
-    Only acts that the person asked for: others' are no news to everybody.
+def read_watch(user: User, *, watched: str, seen: str, now: datetime) -> Watch:
+    """Return what the person's page waits for now, and toasts for what has ended. One query.
+
+    These are the `watched` acts, and those that ended since the page was told last. Only acts that the person asked
+    for: others' are no news to everybody.
     """
     ids = [int(part) for part in watched.split(".")[:MOST_WATCHED] if part.isdecimal() and len(part) < 19]
     mine = (
@@ -57,10 +68,21 @@ def read_watch(user: User, *, watched: str, now: datetime) -> Watch:
         .select_related("endpoint", "deployment", "resource")
         .defer("endpoint__payload", "deployment__payload", "resource__payload", "autoscaling_before")
     )
-    rows = mine.filter(state__in=StopAction.OPEN_STATES) | mine.filter(pk__in=ids)
-    found = list(rows.order_by("pk"))[-2 * MOST_WATCHED :]
+    wanted = Q(state__in=StopAction.OPEN_STATES) | Q(pk__in=ids)
+    since = _read_moment(seen, now=now)
+    if since is not None:
+        wanted |= Q(finished_at__gt=since)
+    found = list(mine.filter(wanted).order_by("pk"))[-2 * MOST_WATCHED :]
     still_open = tuple(row for row in found if row.is_open)[-MOST_WATCHED:]
-    return Watch(still_open, tuple(_list_toasts((row for row in found if not row.is_open), now=now)))
+    return Watch(still_open, tuple(_list_toasts((row for row in found if not row.is_open), now=now)), now)
+
+
+def _read_moment(text: str, *, now: datetime) -> datetime | None:
+    """Return the moment that an address tells; None for nonsense, for the future and for what is long ago."""
+    if not text.isascii() or not text.isdecimal() or len(text) > 13:
+        return None
+    moment = datetime.fromtimestamp(int(text) // 1000, tz=UTC) + timedelta(milliseconds=int(text) % 1000)
+    return moment if now - LONGEST_SLEEP <= moment <= now else None
 
 
 def _list_toasts(ended: Iterable[StopAction], *, now: datetime) -> Iterable[Toast]:

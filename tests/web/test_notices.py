@@ -1,6 +1,6 @@
 """Notes above the page: late, refused, silent, unconfirmed; and toasts of acts that have ended."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.usefixtures("frozen")
 HTMX = {"HX-Request": "true"}
 
 
-def read(client: Client, watch: str = "") -> str:
-    response = client.get(f"/notices/?watch={watch}", headers=HTMX)
+def read(client: Client, watch: str = "", seen: str = "") -> str:
+    response = client.get(f"/notices/?watch={watch}&seen={seen}", headers=HTMX)
     assert response.status_code == 200
     return response.content.decode()
 
@@ -143,9 +143,40 @@ def test_a_watched_act_that_ended_is_toasted_once_to_who_asked(
     assert "docs-qa stopped" in told
     assert "State read back from the provider as STOPPED, after 16 s." in told
     assert f"/actions/{action.public_id}/" in told
-    assert 'hx-get="/notices/?watch="' in told
+    assert 'hx-get="/notices/?watch=&amp;seen=' in told
     assert "docs-qa stopped" not in read(operator_client)
     assert "docs-qa stopped" not in read(admin_client, str(action.pk))
+
+
+def to_seen(moment: datetime) -> str:
+    return str(int(moment.timestamp() * 1000))
+
+
+def test_an_act_that_ended_before_the_page_heard_its_number_is_toasted_all_the_same(
+    desk: Desk, operator: User, operator_client: Client, admin_client: Client
+):
+    request_stop(desk, operator)
+    StopAction.objects.update(state="observed", outcome="Read back", finished_at=NOW, sent_at=NOW)
+
+    seen = to_seen(NOW - timedelta(seconds=3))
+
+    assert "docs-qa stopped" in read(operator_client, seen=seen)
+    assert "docs-qa stopped" not in read(operator_client, seen=to_seen(NOW))
+    assert "docs-qa stopped" not in read(admin_client, seen=seen)
+
+
+def test_a_page_that_slept_for_long_is_not_told_everything(
+    desk: Desk, operator: User, operator_client: Client
+):
+    request_stop(desk, operator)
+    StopAction.objects.update(state="observed", outcome="Read back", finished_at=NOW, sent_at=NOW)
+
+    assert "docs-qa stopped" not in read(operator_client, seen=to_seen(NOW - timedelta(hours=1)))
+
+
+@pytest.mark.parametrize("seen", ["x", "-1", "9" * 15, "9" * 400, "\u0663"])
+def test_a_nonsense_moment_is_harmless(desk: Desk, operator_client: Client, seen: str):
+    read(operator_client, seen=seen)
 
 
 def test_a_stop_whose_target_vanished_is_not_called_stopped(
