@@ -65,10 +65,13 @@ def measure(simulator: SimulatorProcess) -> list[Figure]:
         simulator,
         connection,
         functools.partial(sync_endpoints, connection),
-        "mirror_endpoint, mirror_deployment",
+        ["mirror_statechange", "mirror_deployment", "mirror_endpoint"],
     )
     resources = _take_turns(
-        simulator, connection, functools.partial(sync_groups, connection, GROUPS), "mirror_resource"
+        simulator,
+        connection,
+        functools.partial(sync_groups, connection, GROUPS),
+        ["mirror_resourcechange", "mirror_resourcelink", "mirror_resource"],
     )
     counts = f"{Endpoint.objects.count()} endpoints, {Deployment.objects.count()} deployments"
     return [
@@ -97,7 +100,7 @@ def measure(simulator: SimulatorProcess) -> list[Figure]:
 
 
 def _take_turns(
-    simulator: SimulatorProcess, connection: object, sync: Callable[..., None], tables: str
+    simulator: SimulatorProcess, connection: object, sync: Callable[..., None], tables: list[str]
 ) -> Turns:
     """Measure one half: its pass over empty tables, its pass over unchanged ones, and their floors, in turns."""
     turns = Turns()
@@ -171,11 +174,18 @@ def _time_download(connection: object, targets: list[str]) -> float:
     return _time(lambda: asyncio.run(download()))
 
 
-def _forget(tables: str) -> None:
+def _forget(tables: list[str]) -> None:
+    """Empty the tables, given children first, and rewrite their files: as new as at the first turn.
+
+    No TRUNCATE: its CASCADE reaches the ledger of billing, which refuses it even when empty.
+    """
     from django.db import connection as database
 
     with database.cursor() as cursor:
-        cursor.execute(f"TRUNCATE {tables} CASCADE")
+        for table in tables:
+            cursor.execute(f"DELETE FROM {table}")
+        for table in tables:
+            cursor.execute(f"VACUUM FULL {table}")
 
 
 def _row_versions() -> Mapping[str, tuple[int, int]]:

@@ -1,8 +1,8 @@
 """One pass of a sync as a row: lock, outcome, counts, error."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -69,47 +69,126 @@ class Tally:
             self.is_key_refused = self.is_key_refused or isinstance(error, AuthenticationError)
 
 
+@dataclass(slots=True)
+class Recording:
+    """A pass under way: its row, what it counts, its clock and the lock that it holds."""
+
+    run: SyncRun
+    tally: Tally
+    clock: Callable[[], datetime]
+    lock: ExitStack
+    is_ended: bool = False
+
+    @contextmanager
+    def conclude(self) -> Iterator[None]:
+        """Run the block as the last part of the pass, then record how it ended and let go of the lock.
+
+        An ApiError ends the run as failed and is swallowed: it is recorded, shown and tried again at the next tick.
+        Any other error is recorded and raised.
+        """
+        try:
+            yield
+        except Exception as error:
+            self.end(error)
+            if not isinstance(error, ApiError):
+                raise
+        else:
+            self.end(None)
+
+    def end(self, error: Exception | None) -> None:
+        """Record the end, by `error` if there is one, and let go of the lock."""
+        self.is_ended = True
+        outcome = SyncRun.Outcome.FAILED
+        if isinstance(error, ApiError):
+            logger.warning(
+                "sync of %s failed for connection %s: %s", self.run.resource, self.run.connection_id, error
+            )
+            self.tally.report_error(error)
+        elif error is not None:
+            self.tally.report(f"Internal error: {type(error).__name__}. The log has the details.")
+        else:
+            outcome = _judge(self.tally)
+        with self.lock:
+            _finish(self.run, self.tally, outcome, self.clock())
+
+
 @contextmanager
 def record_run(
     connection: Connection, resource: SyncRun.Resource, *, clock: Callable[[], datetime] = timezone.now
 ) -> Iterator[tuple[SyncRun, Tally] | None]:
     """Run the block under the resource's lock as a SyncRun; yield None when another run holds the lock.
 
-    An ApiError ends the run as failed and is swallowed: it is recorded, shown and tried again at the next tick.
-    Any other error is recorded and raised.
+    Errors of the block are treated as `Recording.conclude` says.
     """
-    with try_lock(_LOCKS[resource], key=connection.pk) as is_held:
-        started_at = clock()
-        if not is_held:
-            SyncRun.objects.create(
-                connection=connection,
-                resource=resource,
-                started_at=started_at,
-                finished_at=started_at,
-                outcome=SyncRun.Outcome.BUSY,
-            )
+    with record_runs(connection, [resource], clock=clock) as recordings:
+        if resource not in recordings:
             yield None
             return
-        with _unhurried_commit():
-            run = SyncRun.objects.create(
-                connection=connection,
-                resource=resource,
-                started_at=started_at,
-                outcome=SyncRun.Outcome.RUNNING,
-            )
-        tally = Tally()
+        one = recordings[resource]
+        with one.conclude():
+            yield one.run, one.tally
+
+
+@contextmanager
+def record_runs(
+    connection: Connection,
+    resources: Sequence[SyncRun.Resource],
+    *,
+    clock: Callable[[], datetime] = timezone.now,
+) -> Iterator[Mapping[SyncRun.Resource, Recording]]:
+    """Begin a run of each resource whose lock is free; yield those, the others are recorded as busy.
+
+    Each is concluded on its own, in any order. What is still under way at the end of the block ends as the block does.
+    """
+    with ExitStack() as stack:
+        locks = {resource: stack.enter_context(ExitStack()) for resource in resources}
+        held = {
+            resource
+            for resource, lock in locks.items()
+            if lock.enter_context(try_lock(_LOCKS[resource], key=connection.pk))
+        }
+        runs = _begin(connection, resources, held, now=clock())
+        recordings = {
+            resource: Recording(run, Tally(), clock, locks[resource])
+            for resource, run in runs.items()
+            if resource in held
+        }
         try:
-            yield run, tally
-        except ApiError as error:
-            logger.warning("sync of %s failed for connection %s: %s", resource, connection.pk, error)
-            tally.report_error(error)
-            _finish(run, tally, SyncRun.Outcome.FAILED, clock())
+            yield recordings
         except Exception as error:
-            tally.report(f"Internal error: {type(error).__name__}. The log has the details.")
-            _finish(run, tally, SyncRun.Outcome.FAILED, clock())
+            _end_all(recordings.values(), error)
             raise
         else:
-            _finish(run, tally, _judge(tally), clock())
+            _end_all(recordings.values(), None)
+
+
+def _end_all(recordings: Iterable[Recording], error: Exception | None) -> None:
+    for one in recordings:
+        if not one.is_ended:
+            one.end(error)
+
+
+def _begin(
+    connection: Connection,
+    resources: Sequence[SyncRun.Resource],
+    held: Container[SyncRun.Resource],
+    *,
+    now: datetime,
+) -> dict[SyncRun.Resource, SyncRun]:
+    """Write the rows of these passes: running where the lock is held, else ended at once. One statement."""
+    rows = {
+        resource: SyncRun(
+            connection=connection,
+            resource=resource,
+            started_at=now,
+            finished_at=None if resource in held else now,
+            outcome=SyncRun.Outcome.RUNNING if resource in held else SyncRun.Outcome.BUSY,
+        )
+        for resource in resources
+    }
+    with _unhurried_commit():
+        SyncRun.objects.bulk_create(rows.values())
+    return rows
 
 
 def _judge(tally: Tally) -> SyncRun.Outcome:

@@ -21,7 +21,7 @@ from dashboard.mirror.models import Deployment, Endpoint, Generation, Project, S
 from dashboard.mirror.observations import Observation
 from dashboard.mirror.readings import MOVING_STATES
 from dashboard.mirror.runs import Tally, find_previous_start, record_run
-from dashboard.mirror.session import Clock, Session, open_session
+from dashboard.mirror.session import Clock, Session, open_session, pause_collection
 from dashboard.mirror.store_malformed import keep_malformed
 
 # Reads that confirm an absence, per pass and kind; the rest waits for the next one.
@@ -34,15 +34,20 @@ KeyT = TypeVar("KeyT")
 
 def sync_endpoints(connection: Connection, *, clock: Clock = timezone.now) -> None:
     """Bring the mirror of this connection's endpoints and deployments up to date, as one recorded run."""
-    with record_run(connection, SyncRun.Resource.ENDPOINTS, clock=clock) as recorded:
-        if recorded is None:
-            return
-        run, tally = recorded
-        known = _load_known(connection)
-        with open_session(connection, clock=clock) as session:
-            plan = _list_and_plan(connection, run, tally, known, session)
-            pks = {remote_id: one.row.pk for remote_id, one in known.items()}
-            _read_and_store(connection, run, tally, plan, pks, session)
+    with (
+        pause_collection(),
+        record_run(connection, SyncRun.Resource.ENDPOINTS, clock=clock) as recorded,
+    ):
+        if recorded is not None:
+            _sync(connection, *recorded, clock=clock)
+
+
+def _sync(connection: Connection, run: SyncRun, tally: Tally, *, clock: Clock) -> None:
+    known = _load_known(connection)
+    with open_session(connection, clock=clock) as session:
+        plan = _list_and_plan(connection, run, tally, known, session)
+        pks = {remote_id: one.row.pk for remote_id, one in known.items()}
+        _read_and_store(connection, run, tally, plan, pks, session)
 
 
 def sync_in_transition(connection: Connection, *, clock: Clock = timezone.now) -> None:

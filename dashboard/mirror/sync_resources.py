@@ -9,7 +9,6 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
@@ -22,8 +21,8 @@ from dashboard.mirror.fetch import Answer
 from dashboard.mirror.groups import Group
 from dashboard.mirror.kinds.source import EVERYWHERE, Source
 from dashboard.mirror.models import Project, Resource, SyncRun
-from dashboard.mirror.runs import Tally, find_previous_start, record_run
-from dashboard.mirror.session import Clock, Session, open_session
+from dashboard.mirror.runs import Recording, find_previous_start, record_runs
+from dashboard.mirror.session import Clock, Session, open_session, pause_collection
 from dashboard.mirror.store_malformed import keep_malformed
 from dashboard.mirror.store_resources import ResourceObservation, SeenResource, store_resources
 from dashboard.together_api import payloads
@@ -49,15 +48,17 @@ class Findings:
     malformed: list[payloads.MalformedItem] = field(default_factory=list)
 
 
+# What the mirror holds, by kind and scope and by remote id.
+KnownResources = Mapping[tuple[str, str], Mapping[str, Known]]
+
+
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One group under way: its run, what the mirror held of it by kind, scope and remote id, what was found."""
+    """One group under way: its run, what the mirror held before, what was found."""
 
     group: Group
-    run: SyncRun
-    tally: Tally
-    known: Mapping[tuple[str, str], Mapping[str, Known]]
-    ending: ExitStack
+    recording: Recording
+    known: KnownResources
     findings: Findings = field(default_factory=Findings)
 
 
@@ -67,36 +68,42 @@ def sync_groups(connection: Connection, groups: Sequence[Group], *, clock: Clock
     A group whose lock is held elsewhere is left out. An error that is not the provider's ends its own group; it is
     raised after the others have been written.
     """
-    projects = Project.objects.filter(connection=connection, absent_since=None)
-    project_ids = list(projects.values_list("remote_id", flat=True))
-    begun = [one for group in groups if (one := _begin(connection, group, project_ids, clock=clock))]
-    if not begun:
-        return
-    failures: list[Exception] = []
-    with open_session(connection, clock=clock) as session:
-        for one in _list_side_by_side(session, begun, project_ids):
-            try:
-                with one.ending:
-                    _finish(connection, one, session)
-            except Exception as error:  # the other groups come first
-                logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
-                failures.append(error)
+    with pause_collection(), record_runs(connection, [one.run for one in groups], clock=clock) as recordings:
+        failures = _sync(
+            connection, [one for one in groups if one.run in recordings], recordings, clock=clock
+        )
     if failures:
         raise failures[0]
 
 
-def _begin(connection: Connection, group: Group, project_ids: Sequence[str], *, clock: Clock) -> Pass | None:
-    """Start a run, None when it has ended already: its lock is held elsewhere, or there is nothing to ask."""
-    with ExitStack() as stack:
-        recorded = stack.enter_context(record_run(connection, group.run, clock=clock))
-        if recorded is None:
-            return None
-        run, tally = recorded
-        if not project_ids:
-            tally.report("No project is known yet; this is read once the list of projects is there.")
-            return None
-        known = _load_known(connection, group.sources)
-        return Pass(group, run, tally, known, ending=stack.pop_all())
+def _sync(
+    connection: Connection,
+    groups: Sequence[Group],
+    recordings: Mapping[SyncRun.Resource, Recording],
+    *,
+    clock: Clock,
+) -> list[Exception]:
+    """Read and write these groups; return what failed."""
+    projects = Project.objects.filter(connection=connection, absent_since=None)
+    project_ids = list(projects.values_list("remote_id", flat=True))
+    if not groups or not project_ids:
+        for recording in recordings.values():
+            recording.tally.report(
+                "No project is known yet; this is read once the list of projects is there."
+            )
+        return []
+    known = _load_known(connection, groups)
+    passes = [Pass(group, recordings[group.run], known) for group in groups]
+    failures: list[Exception] = []
+    with open_session(connection, clock=clock) as session:
+        for one in _list_side_by_side(session, passes, project_ids):
+            try:
+                with one.recording.conclude():
+                    _finish(connection, one, session)
+            except Exception as error:  # the other groups come first
+                logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
+                failures.append(error)
+    return failures
 
 
 def _list_side_by_side(
@@ -132,11 +139,11 @@ def _list_side_by_side(
 
 def _finish(connection: Connection, one: Pass, session: Session) -> None:
     """Ask for what is missing and write everything of one group in one transaction."""
-    findings = one.findings
+    findings, tally = one.findings, one.recording.tally
     looks = dict(sorted(findings.missing.items(), key=lambda pair: not pair[1])[:MOST_CONFIRMATIONS])
     gone = _confirm_gone(session, one.group.sources, looks)
     now = session.clock()
-    one.tally.note_malformed(
+    tally.note_malformed(
         keep_malformed(connection, resource=one.group.run.value, items=findings.malformed, now=now)
     )
     if not findings.seen and not looks:
@@ -146,21 +153,21 @@ def _finish(connection: Connection, one: Pass, session: Session) -> None:
         return [(key[0], key[2]) for key, is_second in looks.items() if holds(is_second, key in gone)]
 
     observation = ResourceObservation(
-        seen_before=find_previous_start(connection, one.group.run, before=one.run),
+        seen_before=find_previous_start(connection, one.group.run, before=one.recording.run),
         observed_at=now,
         seen=findings.seen,
         missing=choose(lambda is_second, is_gone: is_gone and not is_second),
         absent=choose(lambda is_second, is_gone: is_gone and is_second),
         found=choose(lambda is_second, is_gone: is_second and not is_gone),
     )
-    one.tally.add_written(store_resources(connection, observation))
+    tally.add_written(store_resources(connection, observation))
 
 
 def _compare_listing(
     key: tuple[Source, str], answer: Answer[Listing[payloads.Resource]], *, one: Pass
 ) -> None:
     """Add what one listing says; an unreadable listing says nothing."""
-    (source, scope), tally, findings = key, one.tally, one.findings
+    (source, scope), tally, findings = key, one.recording.tally, one.findings
     listing = answer.value
     if listing is None:
         if answer.error is not None and _says_unavailable(answer.error):
@@ -178,7 +185,7 @@ def _compare_listing(
         else:
             items.append(Item(remote_id, raw, source.payload.fingerprint_of(raw)))
     known = one.known.get((source.kind.value, scope), {})
-    diff = compare(known, items, is_complete=listing.complete, now=one.run.started_at)
+    diff = compare(known, items, is_complete=listing.complete, now=one.recording.run.started_at)
     tally.seen += len(items)
     tally.unchanged += diff.unchanged
     if diff.is_suspicious:
@@ -221,17 +228,15 @@ def _says_unavailable(error: ApiError) -> bool:
     return isinstance(error, NotFoundError | PermissionDeniedError) and error.has_error_body
 
 
-def _load_known(connection: Connection, sources: Sequence[Source]) -> dict[tuple[str, str], dict[str, Known]]:
-    """Return every mirrored resource of these kinds, by kind and scope and by remote id. One query."""
-    scoped = {source.kind.value for source in sources if source.is_scoped}
+def _load_known(connection: Connection, groups: Sequence[Group]) -> KnownResources:
+    """Return every mirrored resource of these groups. One query."""
+    is_scoped = {source.kind.value: source.is_scoped for group in groups for source in group.sources}
     known: dict[tuple[str, str], dict[str, Known]] = {}
-    rows = Resource.objects.filter(
-        connection=connection, kind__in=[source.kind.value for source in sources]
-    ).values_list(
-        "kind", "remote_id", "id", "fingerprint", "absent_since", "missing_since", "project__remote_id"
+    rows = Resource.objects.filter(connection=connection, kind__in=list(is_scoped)).values_list(
+        "kind", "project__remote_id", "remote_id", "id", "fingerprint", "absent_since", "missing_since"
     )
-    for kind, remote_id, pk, fingerprint, absent, missing, project_id in rows:
-        scope = project_id if kind in scoped else EVERYWHERE
+    for kind, project_id, remote_id, pk, fingerprint, absent, missing in rows:
+        scope = project_id if is_scoped[kind] else EVERYWHERE
         known.setdefault((kind, scope), {})[remote_id] = Known(
             pk, bytes(fingerprint), is_present=absent is None, missing_since=missing
         )
