@@ -22,6 +22,8 @@ FILES = {
     "requirements.txt": ("pyproject.toml",),
     "requirements-dev.txt": ("pyproject.toml", "--group", "dev", "-c", "requirements.txt"),
     "requirements-together-v1.txt": ("--group", "pyproject.toml:together-v1"),
+    "requirements-focus-validator.txt": ("--group", "pyproject.toml:focus-validator"),
+    "requirements-focus-toolkit.txt": ("--group", "pyproject.toml:focus-data-toolkit"),
     "requirements-node.txt": ("--group", "pyproject.toml:node"),
 }
 

@@ -281,6 +281,14 @@ def fetch_contract_clients(python: Path) -> None:
     )
 
 
+def fetch_focus_validators(python: Path) -> None:
+    """Fetch the validators that FOCUS exports are held to; that script keeps its own stamps."""
+    run(
+        [pip_command(python)[0], "tools/fetch_focus_validators.py"],
+        problem="The validators of FOCUS exports cannot be fetched",
+    )
+
+
 def main() -> int:
     goal = sys.argv[1] if len(sys.argv) > 1 else "run"
     if goal not in {"run", "dev", "test"}:
@@ -296,6 +304,7 @@ def main() -> int:
         if goal == "test":
             install_chromium(python)
             fetch_contract_clients(python)
+            fetch_focus_validators(python)
     return 0
 
 
