@@ -80,7 +80,7 @@ TEMPLATES = [
                 "django.contrib.messages.context_processors.messages",
                 "dashboard.web.nav.shell",
             ],
-            "builtins": ["dashboard.web.templatetags.ui", "dashboard.web.templatetags.figures"],
+            "builtins": [f"dashboard.web.templatetags.{name}" for name in ("ui", "figures", "costs")],
         },
     }
 ]

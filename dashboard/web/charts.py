@@ -45,11 +45,16 @@ class StateSpan:
 
 @dataclass(frozen=True)
 class Series:
-    """One series: ``colour`` names its token (c1 to c5, idle, run, start, fail, ink-3); None is a gap."""
+    """One series: ``colour`` names its token (c1 to c5, band, idle, run, start, fail, ink-3); None is a gap.
+
+    ``links`` are the addresses that a click on each value opens, if any; what they show must be reachable by a
+    link of the page too, because a canvas has no keyboard.
+    """
 
     label: str
     values: Sequence[float | None]
     colour: str = "c1"
+    links: Sequence[str | None] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Chart:
     """What static/js/charts.js draws. ``unit`` "usd" puts a dollar sign before axis values.
 
     ``has_gaps`` False joins points over values that are None: readings that are not made at every step.
+    ``whiskers`` are (low, high) over each bar, None where there is none.
     """
 
     kind: Literal["bar", "line"]
@@ -65,6 +71,7 @@ class Chart:
     unit: Literal["usd", "count"] = "count"
     is_stacked: bool = False
     has_gaps: bool = True
+    whiskers: Sequence[tuple[float, float] | None] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return what json_script writes into the page."""

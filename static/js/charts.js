@@ -24,10 +24,39 @@
     return unit === "usd" ? `$${text}` : text;
   };
 
+  // Where an estimate lies, drawn over its bar: low and high of each label in data.whiskers.
+  const whiskers = (ranges) => ({
+    id: "whiskers",
+    afterDatasetsDraw: ({ ctx, scales: { x, y } }) => {
+      ctx.save();
+      ctx.strokeStyle = colour("accent");
+      ctx.lineWidth = 1.25;
+      ctx.beginPath();
+      ranges.forEach((range, index) => {
+        if (!range) return;
+        const middle = x.getPixelForValue(index);
+        const [low, high] = range.map((value) => y.getPixelForValue(value));
+        ctx.moveTo(middle, low);
+        ctx.lineTo(middle, high);
+        for (const end of [low, high]) {
+          ctx.moveTo(middle - 3.5, end);
+          ctx.lineTo(middle + 3.5, end);
+        }
+      });
+      ctx.stroke();
+      ctx.restore();
+    },
+  });
+  const link = (data, event, chart) => {
+    const [hit] = chart.getElementsAtEventForMode(event, "nearest", { intersect: true }, false);
+    return hit && data.series[hit.datasetIndex].links?.[hit.index];
+  };
+
   const describe = (data) => {
     const line = data.kind === "line";
     return {
       type: data.kind,
+      plugins: data.whiskers?.some(Boolean) ? [whiskers(data.whiskers)] : [],
       data: {
         labels: data.labels,
         datasets: data.series.map((series) => ({
@@ -45,6 +74,9 @@
       options: {
         animation: false,
         maintainAspectRatio: false,
+        datasets: { bar: { maxBarThickness: 26 } },
+        onClick: (event, _, chart) => { const url = link(data, event, chart); if (url) location.assign(url); },
+        onHover: (event, _, chart) => { chart.canvas.style.cursor = link(data, event, chart) ? "pointer" : ""; },
         interaction: { mode: "index", intersect: false },
         plugins: {
           legend: { display: false },
@@ -56,6 +88,8 @@
         scales: {
           x: { stacked: data.is_stacked, grid: { display: false }, border: { color: colour("line-strong") }, ticks: { maxRotation: 0, autoSkipPadding: 24 } },
           y: {
+            // A whisker may end above the highest bar.
+            suggestedMax: Math.max(0, ...(data.whiskers ?? []).filter(Boolean).map(([, high]) => high)),
             stacked: data.is_stacked, beginAtZero: true, border: { display: false },
             grid: { color: colour("line-soft"), drawTicks: false },
             ticks: { padding: 8, maxTicksLimit: 5, callback: (value) => short(value, data.unit) },
