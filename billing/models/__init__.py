@@ -1,6 +1,15 @@
 """Prices, the ledger, who owns what it says, budgets and the provider's bill."""
 
-from billing.models.bill import BilledLine, BillReading, ReportDelivery, ReportSchedule, Statement
+from billing.models.bill import (
+    AgreementCause,
+    AgreementDay,
+    BillAlert,
+    BilledLine,
+    BillReading,
+    ReportDelivery,
+    ReportSchedule,
+    Statement,
+)
 from billing.models.budgets import Budget, BudgetCrossing, BudgetThreshold
 from billing.models.ledger import (
     Condition,
@@ -16,6 +25,9 @@ from billing.models.ownership import CostShare, CostSplit, Ownership, OwnershipR
 from billing.models.prices import BillingRules, Discount, PriceEntry
 
 __all__ = [
+    "AgreementCause",
+    "AgreementDay",
+    "BillAlert",
     "BillReading",
     "BilledLine",
     "BillingRules",

@@ -56,12 +56,99 @@ class BillReading(models.Model):
     granularity = models.CharField(max_length=4, choices=BilledLine.Granularity.choices)
     state = models.CharField(max_length=12, choices=State.choices)
     latest_window_end = models.DateTimeField(null=True)
-    read_at = models.DateTimeField()
+    read_at = models.DateTimeField(help_text="last try")
     error = models.TextField(blank=True)
+    succeeded_at = models.DateTimeField(
+        null=True, help_text="begin of the last try that read it; None: none did"
+    )
+    whole_at = models.DateTimeField(null=True, help_text="when it was last read from its first window on")
+    changed_at = models.DateTimeField(null=True, help_text="when its lines last changed")
+    # Where the next reading may begin: the cursor before the newest pages; empty: at the start.
+    cursor = models.TextField(blank=True, db_default="")
+    malformed = models.PositiveIntegerField(db_default=0, help_text="windows and lines that could not be read")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["connection", "month", "granularity"], name="bill_reading_once"),
+        ]
+
+
+class AgreementDay(models.Model):
+    """What a meter cost on a day, three times: as projected, as metered, as billed. Amounts in ticks (billing/amounts).
+
+    Recomputed whenever one of the three changed; sole writer is billing/agreements.py. `meter` None: lines of the bill
+    that match no meter.
+    """
+
+    billing_account_id = models.TextField()
+    day = models.DateField(help_text="in the zone; UTC where the bill is only told by the day")
+    zone = models.TextField()
+    start = models.DateTimeField()
+    end = models.DateTimeField()
+    meter = models.ForeignKey(
+        Meter, null=True, on_delete=models.PROTECT, related_name="agreements", db_index=False
+    )
+    projected = models.DecimalField(max_digits=40, decimal_places=0)
+    metered_low = models.DecimalField(max_digits=40, decimal_places=0)
+    metered_high = models.DecimalField(max_digits=40, decimal_places=0)
+    billed = models.DecimalField(
+        max_digits=40, decimal_places=0, null=True, help_text="None: no window of the day was read"
+    )
+    computed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["billing_account_id", "day", "meter"],
+                condition=~models.Q(meter=None),
+                name="agreement_day_once",
+            ),
+            models.UniqueConstraint(
+                fields=["billing_account_id", "day"],
+                condition=models.Q(meter=None),
+                name="agreement_day_unmatched_once",
+            ),
+        ]
+        indexes = [
+            # Reader: "what is this meter's bill", and PROTECT.
+            models.Index(fields=["meter", "day"], name="agreement_day_by_meter"),
+        ]
+
+
+class AgreementCause(models.Model):
+    """A named part of the gap between two of a day's three numbers, in ticks; the parts sum to the gap."""
+
+    class Step(models.TextChoices):
+        METERED = "metered", "from projected to metered"
+        BILLED = "billed", "from metered to billed"
+
+    agreement = models.ForeignKey(
+        AgreementDay, on_delete=models.CASCADE, related_name="causes", db_index=False
+    )
+    step = models.CharField(max_length=8, choices=Step.choices)
+    cause = models.CharField(max_length=20, help_text="value of billing.reconciliation.Cause")
+    ticks = models.DecimalField(max_digits=40, decimal_places=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["agreement", "step", "cause"], name="agreement_cause_once"),
+        ]
+
+
+class BillAlert(models.Model):
+    """A day whose gap stays unexplained above the rule's limit; told once, kept when it is explained later."""
+
+    billing_account_id = models.TextField()
+    day = models.DateField()
+    unexplained_nano_usd = models.DecimalField(max_digits=30, decimal_places=9, help_text="sum of sizes, now")
+    raised_at = models.DateTimeField()
+    resolved_at = models.DateTimeField(null=True, help_text="None: still unexplained")
+    mailed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [
+            models.UniqueConstraint(fields=["billing_account_id", "day"], name="bill_alert_once"),
         ]
 
 

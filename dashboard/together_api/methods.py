@@ -58,6 +58,7 @@ class Calls:
     list_projects = Call(account.list_projects)
     list_models = Call(account.list_models)
     get_billing_usage = Call(account.get_billing_usage)
+    get_usage_page = Call(account.get_usage_page)
     get_metrics = Call(account.get_metrics)
 
     list_endpoints = Call(v2.list_endpoints)

@@ -219,6 +219,18 @@ def test_the_config_never_shows_its_key():
     assert KEY not in str(ApiConfig(KEY))
 
 
+def test_a_page_of_the_bill_is_asked_for_behind_its_cursor():
+    window = {"start_time": "2026-11-01T00:00:00Z", "end_time": "2026-11-01T01:00:00Z"}
+    provider = answering(listing([window], cursor="c2"))
+
+    page = client_for(provider).get_usage_page(month="2026-11", granularity="hour", after="c1", limit=48)
+
+    assert provider.requests[0].url.raw_path.decode() == (
+        "/v1/billing/usage?month=2026-11&granularity=hour&limit=48&after=c1"
+    )
+    assert (page.windows.next_cursor, len(page.windows.items)) == ("c2", 1)
+
+
 def test_every_call_is_a_method_of_both_clients_with_a_docstring():
     calls = {name: value for name, value in vars(Calls).items() if isinstance(value, Call)}
 

@@ -1,7 +1,8 @@
 """Identity, projects, models, usage and metrics text (contract sections 5, 10, 12)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -9,7 +10,8 @@ from dashboard.together_api.calls.reading import fetch_all, read_one
 from dashboard.together_api.config import PAGE_SIZE
 from dashboard.together_api.errors import NotFoundError
 from dashboard.together_api.metrics import MetricsSnapshot, parse_metrics
-from dashboard.together_api.pagination import Listing
+from dashboard.together_api.pagination import Listing, read_page
+from dashboard.together_api.payloads.base import Page
 from dashboard.together_api.payloads.identity import Model, Project, Whoami
 from dashboard.together_api.payloads.usage import UsageReport, UsageWindow
 from dashboard.together_api.requests import ApiCall, Flow
@@ -24,6 +26,14 @@ class BillingUsage:
 
     report: UsageReport
     windows: Listing[UsageWindow]
+
+
+@dataclass(frozen=True)
+class UsagePage:
+    """One page of the bill of a month; `windows.next_cursor` is None on the last one."""
+
+    report: UsageReport
+    windows: Page[UsageWindow]
 
 
 def whoami() -> Flow[Whoami]:
@@ -65,11 +75,29 @@ def get_billing_usage(
         },
     )
     windows = yield from fetch_all(UsageWindow, call)
+    return BillingUsage(report=_read_report(windows.envelope), windows=windows)
+
+
+def get_usage_page(
+    *, month: str, granularity: Literal["day", "hour"], after: str | None = None, limit: int
+) -> Flow[UsagePage]:
+    """Return one page of the bill of `month` ("YYYY-MM"): at most `limit` windows, those behind the cursor `after`.
+
+    For readers of large bills: a month by the hour has a line per resource and hour. Raises NotFoundError as above.
+    """
+    call = ApiCall(
+        template="/v1/billing/usage",
+        query={"month": month, "granularity": granularity, "limit": limit, "after": after},
+    )
+    page = read_page(UsageWindow, (yield call))
+    return UsagePage(report=_read_report(page.envelope), windows=page)
+
+
+def _read_report(envelope: Mapping[str, Any]) -> UsageReport:
     try:
-        report = UsageReport.model_validate(dict(windows.envelope))
+        return UsageReport.model_validate(dict(envelope))
     except ValidationError:
-        report = UsageReport()
-    return BillingUsage(report=report, windows=windows)
+        return UsageReport()
 
 
 def get_metrics(organization_id: str) -> Flow[MetricsSnapshot]:
