@@ -14,6 +14,7 @@ from dashboard.mirror.diff import Diff
 from dashboard.mirror.model_readings import CatalogueReading, ConfigReading
 from dashboard.mirror.models import CatalogueModel, ModelConfig
 from dashboard.mirror.observations import Written
+from dashboard.mirror.store_token_prices import write_token_prices
 
 _CATALOGUE_COLUMNS = tuple(CatalogueReading.__dataclass_fields__)
 _CONFIG_COLUMNS = tuple(ConfigReading.__dataclass_fields__)
@@ -44,6 +45,7 @@ def store_catalogue_models(
         unique_fields=["connection", "origin", "remote_id"],
         update_fields=[*(name for name in _CATALOGUE_COLUMNS if name != "remote_id"), *_LOCAL_COLUMNS],
     )
+    write_token_prices(rows, now=now)
     known = CatalogueModel.objects.filter(connection=connection, origin=origin, absent_since=None)
     return _finish(known, diff, now=now)
 

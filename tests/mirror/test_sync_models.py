@@ -3,9 +3,11 @@
 from decimal import Decimal
 
 import pytest
+from django.db import transaction
 
 from dashboard.mirror.model_readings import read_nano_usd, read_serverless_model
-from dashboard.mirror.models import CatalogueModel, MalformedPayload, ModelConfig, SyncRun
+from dashboard.mirror.models import CatalogueModel, MalformedPayload, ModelConfig, SyncRun, TokenPrice
+from dashboard.mirror.store_token_prices import write_token_prices
 from dashboard.mirror.sync_models import sync_model_catalogue
 from dashboard.together_api import payloads
 from tests.mirror.conftest import Mirror
@@ -124,3 +126,37 @@ def test_a_model_without_a_price_is_not_called_serverless(pricing):
     reading = read_serverless_model(body)
 
     assert (reading.is_serverless, reading.input_nano_usd, reading.publisher) == (False, None, "")
+
+
+def test_a_token_price_has_its_history(offered: Mirror):
+    row = CatalogueModel.objects.filter(origin="serverless", input_nano_usd__gt=0).order_by("pk").first()
+    assert row is not None
+    old = row.input_nano_usd
+    first = TokenPrice.objects.get(catalogue_model=row, direction="input")
+
+    offered.advance(3600)
+    changed_at = offered.clock()
+    row.input_nano_usd = 2 * (old or 0)
+    with transaction.atomic():
+        assert write_token_prices([row], now=changed_at) == 1
+
+    steps = TokenPrice.objects.filter(catalogue_model=row, direction="input").order_by("valid_from")
+    assert list(steps.values_list("nano_usd", "valid_from", "valid_until")) == [
+        (old, first.valid_from, changed_at),
+        (2 * (old or 0), changed_at, None),
+    ]
+    assert TokenPrice.objects.get(catalogue_model=row, direction="output").valid_until is None
+
+
+def test_a_token_price_that_is_told_no_more_ends(offered: Mirror):
+    row = CatalogueModel.objects.filter(origin="serverless", input_nano_usd__gt=0).order_by("pk").first()
+    assert row is not None
+    offered.advance(3600)
+    row.input_nano_usd = row.output_nano_usd = None
+
+    with transaction.atomic():
+        assert write_token_prices([row], now=offered.clock()) == 2
+        assert write_token_prices([row], now=offered.clock()) == 0
+
+    ends = TokenPrice.objects.filter(catalogue_model=row).values_list("valid_until", flat=True)
+    assert set(ends) == {offered.clock()}

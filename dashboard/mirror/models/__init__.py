@@ -17,6 +17,7 @@ from dashboard.mirror.models.catalogue import (
     ModelConfig,
     ModelDeprecation,
     ModelName,
+    TokenPrice,
     UnitPrice,
 )
 from dashboard.mirror.models.endpoints import Deployment, Endpoint, EndpointEvent, EventCursor, StateChange
@@ -63,6 +64,7 @@ __all__ = [
     "Source",
     "StateChange",
     "SyncRun",
+    "TokenPrice",
     "TrafficCoverage",
     "TrafficCursor",
     "TrafficHalfHour",

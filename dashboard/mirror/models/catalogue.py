@@ -128,6 +128,39 @@ class CatalogueModel(Mirrored):
         ]
 
 
+class TokenPrice(models.Model):
+    """What a million tokens of a model cost, half-open in time; None = still valid. As HardwarePrice otherwise."""
+
+    class Direction(models.TextChoices):
+        INPUT = "input", "Input"
+        OUTPUT = "output", "Output"
+        CACHED = "cached", "Cached input"
+
+    catalogue_model = models.ForeignKey(
+        CatalogueModel, on_delete=models.CASCADE, related_name="token_prices", db_index=False
+    )
+    direction = models.CharField(max_length=6, choices=Direction.choices)
+    nano_usd = models.BigIntegerField(help_text="nano-dollars per million tokens")
+    valid_from = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["catalogue_model", "direction"],
+                condition=Q(valid_until=None),
+                name="token_price_one_open",
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_until=None) | Q(valid_until__gt=F("valid_from")), name="token_price_order"
+            ),
+        ]
+        indexes = [
+            # Reader: prices of a model (billing/prices.py); deleting one.
+            models.Index(fields=["catalogue_model", "valid_from"], name="token_price_by_model"),
+        ]
+
+
 class ModelConfig(Mirrored):
     """A way to run a model: the hardware of one replica, and whether LoRA adapters can be attached to it."""
 
