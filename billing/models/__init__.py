@@ -21,6 +21,7 @@ from billing.models.ledger import (
     Span,
     Use,
 )
+from billing.models.metering import MeteringCursor, SightGap
 from billing.models.ownership import CostShare, CostSplit, Ownership, OwnershipRule
 from billing.models.prices import BillingRules, Discount, PriceEntry
 
@@ -43,11 +44,13 @@ __all__ = [
     "Meter",
     "MeterKind",
     "MeteredInterval",
+    "MeteringCursor",
     "Ownership",
     "OwnershipRule",
     "PriceEntry",
     "ReportDelivery",
     "ReportSchedule",
+    "SightGap",
     "Span",
     "Statement",
     "Use",

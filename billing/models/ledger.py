@@ -61,6 +61,9 @@ class Meter(models.Model):
     settled_until = models.DateTimeField(
         null=True, help_text="intervals before this are posted; None: nothing posted yet"
     )
+    problem = models.TextField(
+        blank=True, db_default="", help_text="why the last pass could not meter it; empty: it could"
+    )
 
     class Meta:
         constraints = [
@@ -189,6 +192,16 @@ class MeteredInterval(Span):
                 fields=["start"],
                 name="metered_interval_costs",
                 condition=~Q(condition="free"),
+            ),
+            # Reader: metering, which looks at what is not posted yet.
+            models.Index(
+                fields=["meter", "start"], name="metered_interval_unsettled", condition=Q(is_settled=False)
+            ),
+            # Reader: metering, which asks whether a price has become known.
+            models.Index(
+                fields=["meter", "start"],
+                name="metered_interval_unpriced",
+                condition=Q(condition="bills", nano_usd_per_hour=None, lump_nano_usd=0),
             ),
         ]
 
