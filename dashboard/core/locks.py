@@ -46,6 +46,7 @@ class Lock(enum.IntEnum):
     BUDGETS = 53
     REPORTS = 54
     FORECAST = 55
+    PRICES = 56
 
 
 @contextmanager
