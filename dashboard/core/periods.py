@@ -5,6 +5,7 @@ Periods are UTC; only the cuts know a zone. A day begins at the first instant at
 2011-12-30) has no day. Hours are cut wherever a clock shows a full hour, so that a repeated hour is two pieces.
 """
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def cut(period: Period, *, bucket: Bucket, zone: tzinfo) -> list[Period]:
     found = _full_hours(near, zone) if bucket is Bucket.HOUR else _first_days(near, bucket, zone)
     edges = sorted({edge for edge in found if period.start < edge < period.end})
     bounds = [period.start.astimezone(UTC), *edges, period.end.astimezone(UTC)]
-    return [Period(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [Period(start, end) for start, end in itertools.pairwise(bounds)]
 
 
 def find_piece(pieces: list[Period], at: datetime) -> int | None:

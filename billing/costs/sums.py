@@ -1,0 +1,113 @@
+"""Add up costs by key and piece of a period: one statement over the intervals, whatever is asked.
+
+`read_cells` is the only place that adds; tables and totals are put together from its cells.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import connection
+
+from billing.amounts import ZERO, Cost, add_costs
+from billing.costs.held import filter_parameters, needs_owners, write_held
+from billing.costs.labels import load_labels
+from billing.costs.queries import NO_FILTERS, CostFilters, CostQuery, CostRow, CostTable, GroupBy
+from billing.costs.slices import SHARED_CELLS, WHOLE_CELLS, write_slices
+from billing.costs.splits import SharePart, cut_parts, load_splits, part_parameters
+from billing.costs.visibility import find_sight
+from dashboard.core.periods import Period, cut
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """The cost of one key in one piece; `place` counts the pieces from 0."""
+
+    key: str
+    place: int
+    cost: Cost
+
+
+def load_costs(query: CostQuery, *, now: datetime) -> CostTable:
+    """Return what the query asks for, dearest row first. Up to six queries.
+
+    What goes on is counted up to `now`. Key `""` is what nobody owns, or what the provider does not tell.
+    """
+    periods = cut(query.period, bucket=query.bucket, zone=query.zone) if query.bucket else []
+    pieces = periods or [query.period]
+    by_key: dict[str, list[Cost]] = {}
+    for cell in read_cells(query, pieces, now=now):
+        costs = by_key.setdefault(cell.key, [ZERO] * len(pieces))
+        costs[cell.place] += cell.cost
+    labels = load_labels(query.group_by, by_key)
+    rows = [
+        CostRow(key, labels[key], add_costs(costs), costs if periods else []) for key, costs in by_key.items()
+    ]
+    rows.sort(key=lambda row: (-row.total.high, -row.total.low, row.label, row.key))
+    columns = [add_costs(row.buckets[place] for row in rows) for place in range(len(periods))]
+    return CostTable(rows, add_costs(row.total for row in rows), columns, periods)
+
+
+def sum_costs(
+    period: Period, *, now: datetime, filters: CostFilters = NO_FILTERS, user: object = None
+) -> Cost:
+    """Return what the period cost up to `now`, as the user may see it (None: all). Up to five queries."""
+    query = CostQuery(period, UTC, filters=filters, user=user)  # type: ignore[arg-type]
+    return add_costs(cell.cost for cell in read_cells(query, [period], now=now))
+
+
+def read_cells(query: CostQuery, pieces: list[Period], *, now: datetime) -> list[Cell]:
+    """Return the cost of each key in each of the pieces, which follow each other without a hole.
+
+    One query; two more where whose cost it is matters, one more where a cost is split by usage.
+    """
+    sight = find_sight(query.user)
+    if query.period.is_empty or (sight.team_ids == [] and not sight.sees_unowned):
+        return []
+    by_owner = needs_owners(query, is_restricted=sight.team_ids is not None)
+    parts = load_parts(query.period, now=now) if by_owner else []
+    named = {
+        "seen_teams": sight.team_ids,
+        "sees_unowned": sight.sees_unowned,
+        "now": now,
+        **filter_parameters(query),
+    }
+    return _read(query, pieces, parts, named, by_owner=by_owner)
+
+
+def load_parts(period: Period, *, now: datetime) -> list[SharePart]:
+    splits = load_splits(period)
+
+    def load_spent(by_usage: frozenset[int]) -> Mapping[int, int]:
+        fixed = cut_parts([one for one in splits if one.meter_id not in by_usage], load_spent=dict)
+        query = CostQuery(period, UTC, group_by=GroupBy.TEAM)
+        named = {"seen_teams": None, "sees_unowned": True, "now": now, **filter_parameters(query)}
+        cells = _read(query, [period], fixed, named, by_owner=True, without=by_usage)
+        return {int(cell.key): cell.cost.high for cell in cells if cell.key.isdecimal()}
+
+    return cut_parts(splits, load_spent=load_spent) if splits else []
+
+
+def _read(
+    query: CostQuery,
+    pieces: list[Period],
+    parts: list[SharePart],
+    named: dict[str, object],
+    *,
+    by_owner: bool,
+    without: frozenset[int] = frozenset(),
+) -> list[Cell]:
+    held = write_held(query, by_owner=by_owner, has_splits=bool(parts))
+    slices = write_slices(query, is_cut=len(pieces) > 1)
+    statement = f"WITH {held},\n{slices}\n{WHOLE_CELLS}"
+    if parts:
+        statement += f"\nUNION ALL\n{SHARED_CELLS}"
+    named |= part_parameters(parts) | {
+        "start": query.period.start,
+        "end": query.period.end,
+        "edges": [piece.start for piece in pieces] + [pieces[-1].end],
+        "without": sorted(without),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, named)
+        return [Cell(row[0], row[1], Cost(*map(int, row[2:]))) for row in cursor.fetchall()]
