@@ -1,10 +1,13 @@
 """What ran, when, at what price: metered intervals, and the append-only journal of what was posted for them."""
 
+from datetime import timedelta
+
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
+from django.db.models.lookups import LessThanOrEqual
 
 from dashboard.accounts.models import Connection
 from dashboard.mirror.models import Deployment, Endpoint, Project, Resource
@@ -183,6 +186,13 @@ class MeteredInterval(Span):
                 condition=Q(end=None) | Q(end__gt=F("start")), name="metered_interval_order"
             ),
             models.CheckConstraint(condition=Q(rate_low__lte=F("rate_high")), name="metered_interval_rates"),
+            # Reader: billing/costs, which looks for what bills in a period from a day before it.
+            models.CheckConstraint(
+                condition=~Q(condition="bills")
+                | Q(end=None)
+                | Q(LessThanOrEqual(F("end") - F("start"), timedelta(days=1))),
+                name="metered_interval_within_a_day",
+            ),
         ]
         indexes = [
             # Reader: intervals of one meter; metering itself.
@@ -192,6 +202,12 @@ class MeteredInterval(Span):
                 fields=["start"],
                 name="metered_interval_costs",
                 condition=~Q(condition="free"),
+            ),
+            # Reader: billing/costs: what may have begun long before a period.
+            models.Index(
+                fields=["start"],
+                name="metered_interval_long",
+                condition=~Q(condition="free") & (Q(end=None) | Q(condition="unknown")),
             ),
             # Reader: metering, which looks at what is not posted yet.
             models.Index(
