@@ -14,18 +14,30 @@ from dashboard.mirror.models import Project
 class OwnershipRule(models.Model):
     """Gives what matches to a team and cost centre; the first rule that matches wins, all conditions must hold.
 
-    A rule without a team only adds its tags. Rules are retired, never deleted: history names them.
+    A rule without a team only adds its tags. Rules are retired, never deleted: history names them. What a rule says
+    of a project and a team is kept beside the keys: when the row goes, the rule must not widen to any project, nor
+    hand on what it gave to a team that was deleted.
     """
 
     name = models.TextField()
     position = models.PositiveIntegerField()
     project = models.ForeignKey(Project, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    project_remote_id = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="what is held against Meter.sub_account_id; empty: any",
+    )
+    project_name = models.TextField(blank=True, default="", db_default="")
     name_pattern = models.TextField(
         blank=True, help_text="shell pattern over the name, e.g. prod-*; empty: any"
     )
     creator = models.TextField(blank=True, help_text="who made it, as the provider tells; empty: anybody")
     kind = models.CharField(max_length=12, blank=True, help_text="value of MeterKind; empty: any")
     team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    team_name = models.TextField(
+        blank=True, default="", db_default="", help_text="empty: the rule only adds tags"
+    )
     cost_centre = models.TextField(blank=True)
     tags = models.JSONField(default=dict, help_text="flat, text to text")
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
@@ -56,6 +68,9 @@ class Ownership(models.Model):
     owner = models.TextField(blank=True, help_text="person who answers for it")
     cost_centre = models.TextField(blank=True)
     tags = models.JSONField(default=dict)
+    hand_tags = models.JSONField(
+        null=True, help_text="those of the tags that a person set; rules never take them away; None: none"
+    )
     source = models.CharField(max_length=8, choices=Source.choices)
     rule = models.ForeignKey(OwnershipRule, null=True, on_delete=models.PROTECT, related_name="+")
     decided_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
