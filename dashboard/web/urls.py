@@ -124,6 +124,7 @@ urlpatterns = [
     path("actions/<uuid:public_id>/cancel/", actions.cancel_action, name="action_cancel"),
     path("actions/<uuid:public_id>/undo/", undo.undo_deploy, name="action_undo"),
     path("activity/", activity.show_activity, name="activity"),
+    path("costs/", include("dashboard.web.costs.urls")),
     path("settings/", include(settings_patterns)),
 ]
 
