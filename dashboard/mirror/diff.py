@@ -8,9 +8,7 @@ incomplete listing has no candidates; a suddenly empty one is believed only when
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
-
-Raw = Mapping[str, Any]
+from typing import NamedTuple
 
 # Between the two looks that make something absent: 30 s by the fault plan (row 6), less the jitter of a pass that
 # runs every 30 s.
@@ -36,7 +34,6 @@ class Item(NamedTuple):
     """One listed resource with the fingerprint of its raw body."""
 
     remote_id: str
-    raw: Raw
     fingerprint: bytes
 
 
@@ -44,7 +41,7 @@ class Item(NamedTuple):
 class Diff:
     """What has to be written so that the mirror says what the listing says.
 
-    `created` and `updated` carry raw bodies still to be read; `newly_missing` and `absent_candidates` are remote ids
+    the bodies of `created` and `updated` are still to be read; `newly_missing` and `absent_candidates` are remote ids
     that a complete listing lacks for the first time, or again after long enough; `is_suspicious` is true when a
     listing is empty although several resources were known.
     """

@@ -116,16 +116,16 @@ def _read_endpoint(
     try:
         # The summaries of its deployments are not read here: an odd one must not cost the endpoint.
         body = payloads.Endpoint.parse(
-            {key: value for key, value in item.raw.items() if key != "deployments"}
+            {key: value for key, value in changed.raw.items() if key != "deployments"}
         )
     except ValidationError as error:
-        malformed.append(payloads.MalformedItem(raw=item.raw, error=describe(error), id=item.remote_id))
+        malformed.append(payloads.MalformedItem(raw=changed.raw, error=describe(error), id=item.remote_id))
         return None
     return SeenEndpoint(
         # The project that listed it, whatever the body says of it.
         reading=replace(read_v2_endpoint(body), project_remote_id=ref.project_id),
         generation=Generation.V2.value,
-        raw=dict(item.raw),
+        raw=changed.raw,
         fingerprint=item.fingerprint,
         fetched_at=changed.fetched_at,
     )
@@ -142,19 +142,18 @@ def _compare_deployments(
     """Add the deployments of one endpoint that have to be written, and those that it no longer lists."""
     diff = compare(
         known.get(ref.endpoint_id, {}),
-        identify(listing.entries, plan.malformed),
+        identify(listing, plan.malformed),
         is_complete=listing.complete,
         now=answer.fetched_at,
         # An endpoint may well lose all its deployments at once; each is asked for by id anyway.
         empty_believed_after=None,
     )
     for item in (*diff.created, *diff.updated):
+        raw = listing.find(item.remote_id)
         try:
-            body = payloads.Deployment.parse(dict(item.raw))
+            body = payloads.Deployment.parse(raw)
         except ValidationError as error:
-            plan.malformed.append(
-                payloads.MalformedItem(raw=item.raw, error=describe(error), id=item.remote_id)
-            )
+            plan.malformed.append(payloads.MalformedItem(raw=raw, error=describe(error), id=item.remote_id))
             continue
         findings.deployments.append(
             SeenDeployment(

@@ -4,12 +4,14 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from dashboard.mirror.diff import Item, Known, compare
 from dashboard.mirror.fetch import Answer, DeploymentsAnswer, EndpointListing, EndpointRef, ListKey
 from dashboard.mirror.models import Generation
 from dashboard.mirror.runs import Tally
 from dashboard.together_api import payloads
+from dashboard.together_api.pagination import Listing
 
 # Cadence of the beat table; slots are counted in it.
 CADENCE_SECONDS = 30
@@ -35,6 +37,7 @@ class Changed:
     """A listed body that the mirror does not hold yet, and the time just before the listing was asked for."""
 
     item: Item
+    raw: payloads.RawItem
     fetched_at: datetime
 
 
@@ -49,16 +52,13 @@ class Plan:
     malformed: list[payloads.MalformedItem] = field(default_factory=list)
 
 
-def identify(entries: Iterable[object], malformed: list[payloads.MalformedItem]) -> list[Item]:
-    """Return the entries of a list that have an identity, unparsed; the others join `malformed`."""
-    items: list[Item] = []
-    for raw in entries:
-        remote_id = payloads.item_id(raw)
-        if remote_id is None or not isinstance(raw, dict):
-            malformed.append(payloads.MalformedItem(raw=raw, error="an item without an id", id=None))
-        else:
-            items.append(Item(remote_id=remote_id, raw=raw, fingerprint=payloads.fingerprint(raw)))
-    return items
+def identify(listing: Listing[Any], malformed: list[payloads.MalformedItem]) -> list[Item]:
+    """Return the entries of a list that have an identity, unread; the others join `malformed`."""
+    malformed += [
+        payloads.MalformedItem(raw=raw, error="an item without an id", id=None)
+        for raw in listing.anonymous_entries
+    ]
+    return [Item(*sighting) for sighting in listing.sightings]
 
 
 def plan_listing(
@@ -78,7 +78,7 @@ def plan_listing(
         return
     if listing.incomplete_reason:
         tally.report(listing.incomplete_reason)
-    items = identify(listing.entries, plan.malformed)
+    items = identify(listing, plan.malformed)
     mine = {
         remote_id: one
         for remote_id, one in known.items()
@@ -92,7 +92,7 @@ def plan_listing(
     tally.unchanged += diff.unchanged
     for item in (*diff.created, *diff.updated):
         ref = EndpointRef(generation, project_id, item.remote_id)
-        plan.changed[ref] = Changed(item, answer.fetched_at)
+        plan.changed[ref] = Changed(item, listing.find(item.remote_id), answer.fetched_at)
         plan.to_read.append(ref)
     if diff.is_suspicious:
         count = sum(one.row.is_present for one in mine.values())

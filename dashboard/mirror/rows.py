@@ -17,8 +17,8 @@ from psycopg import sql
 
 Row = Mapping[str, Any]
 
-# Rows of one statement: bounds the text that is built at once (about 2 MB of deployments).
-BATCH_ROWS = 2_000
+# Rows of one statement, about 1 MB of deployments. What PostgreSQL makes of a larger text does not fit its work_mem.
+BATCH_ROWS = 500
 
 
 def among(texts: Iterable[str]) -> RawSQL:
@@ -26,14 +26,18 @@ def among(texts: Iterable[str]) -> RawSQL:
     return RawSQL("SELECT unnest(%s::text[])", [list(texts)])
 
 
-def insert_rows(model: type[Model], rows: Sequence[Row]) -> None:
-    """Insert the rows; each has the same columns, those left out take the database's default."""
+def insert_rows(model: type[Model], rows: Sequence[Row], *, skips_known: bool = False) -> None:
+    """Insert the rows; each has the same columns, those left out take the database's default.
+
+    With `skips_known` rows that a unique constraint refuses are left out.
+    """
     if not rows:
         return
-    statement = sql.SQL("INSERT INTO {table} ({columns}) {source}").format(
+    statement = sql.SQL("INSERT INTO {table} ({columns}) {source}{conflict}").format(
         table=sql.Identifier(model._meta.db_table),
         columns=_join(list(rows[0])),
         source=_source(model, list(rows[0])),
+        conflict=sql.SQL(" ON CONFLICT DO NOTHING" if skips_known else ""),
     )
     with _open_cursor() as cursor:
         for batch in _encode(rows):

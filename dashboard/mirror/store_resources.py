@@ -32,7 +32,8 @@ ResourceKey = tuple[str, str]
 class SeenResource:
     """A resource to be written, with its body and that body's fingerprint.
 
-    What the body says was true between `fetched_at` (just before it was asked for) and `answered_at`.
+    What the body says was true between `fetched_at` (just before it was asked for) and `answered_at`. `listed_by` is
+    the project that listed it, whatever the body says; empty: the listing went over all of them.
     """
 
     reading: ResourceReading
@@ -40,6 +41,7 @@ class SeenResource:
     fingerprint: bytes
     fetched_at: datetime
     answered_at: datetime
+    listed_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,8 @@ def _upsert_kind(
     written: Written,
 ) -> None:
     projects = _load_projects(connection)
-    prices = load_unit_prices(connection)
+    is_priced = any(one.reading.sku for one in seen.values())
+    prices = load_unit_prices(connection) if is_priced else {}
     previous = {
         row.remote_id: row
         for row in Resource.objects.select_for_update()
@@ -141,25 +144,19 @@ def _upsert_kind(
         )
     ids = upsert_rows(Resource, rows, key=("connection_id", "kind", "remote_id"), newest_by="observed_at")
     _write_edges(ids, previous, seen, observation)
-    _write_links(ids, seen)
+    _write_links(ids, seen, known=ids.keys() & previous.keys())
     written.created += len(ids.keys() - previous.keys())
     written.updated += len(ids.keys() & previous.keys())
 
 
 def _load_projects(connection: Connection) -> dict[str | None, int]:
     """Return remote id -> id; None -> the key's own project, where everything goes that names none or a foreign one."""
-    projects: dict[str | None, int] = {}
-    rows = Project.objects.filter(connection=connection).order_by("absent_since", "-is_key_project", "pk")
-    for remote_id, pk in rows.values_list("remote_id", "pk"):
-        projects.setdefault(None, pk)
-        projects[remote_id] = pk
-    home = (
-        Project.objects.filter(connection=connection, is_key_project=True)
-        .values_list("pk", flat=True)
-        .first()
-    )
-    if home is not None:
-        projects[None] = home
+    ordered = Project.objects.filter(connection=connection).order_by("absent_since", "-is_key_project", "pk")
+    rows = list(ordered.values_list("remote_id", "pk", "is_key_project"))
+    projects: dict[str | None, int] = {remote_id: pk for remote_id, pk, _ in rows}
+    homes = [pk for _, pk, is_key_project in rows if is_key_project] or [pk for _, pk, _ in rows]
+    if homes:
+        projects[None] = homes[0]
     return projects
 
 
@@ -174,7 +171,7 @@ def _describe(
 ) -> dict[str, Any]:
     reading = seen.reading
     price = prices.get(reading.sku) if reading.sku else None
-    named = reading.project_remote_id
+    named = seen.listed_by or reading.project_remote_id
     project = None if named is None else projects.get(named)
     if project is None:
         # What names none stays where it is: an act may have told whose it is.
@@ -240,12 +237,11 @@ def _write_edges(
     observation: ResourceObservation,
 ) -> None:
     """Write an edge for each phase the provider dates, and one of our own where state or units changed without one."""
-    phases: list[ResourceChange] = []
-    polled: list[dict[str, Any]] = []
+    edges: list[dict[str, Any]] = []
     for remote_id, pk in ids.items():
         one, before = seen[remote_id], previous.get(remote_id)
         reading = one.reading
-        phases += [_describe_phase(pk, phase, reading) for phase in reading.phases]
+        edges += [_describe_phase(pk, phase, reading) for phase in reading.phases]
         is_same_state = before is not None and before.absent_since is None and before.state == reading.state
         if is_same_state and before is not None and before.units == reading.units:
             continue
@@ -253,7 +249,7 @@ def _write_edges(
         if not is_same_state and (reading.state_began_at is not None or not (reading.state or reading.units)):
             continue
         bounds = [observation.seen_before, before.observed_at if before else reading.remote_created_at]
-        polled.append(
+        edges.append(
             {
                 "resource_id": pk,
                 "at": one.answered_at,
@@ -267,33 +263,38 @@ def _write_edges(
                 "phase_key": "",
             }
         )
-    ResourceChange.objects.bulk_create(phases, ignore_conflicts=True)
-    insert_rows(ResourceChange, polled)
+    # A body tells all its phases every time: those that have their edge are left out.
+    insert_rows(ResourceChange, edges, skips_known=True)
 
 
-def _describe_phase(pk: int, phase: Phase, reading: ResourceReading) -> ResourceChange:
+def _describe_phase(pk: int, phase: Phase, reading: ResourceReading) -> dict[str, Any]:
     """Return the edge of a phase; the units are known only of the one that holds now."""
     is_present = phase.state == reading.state and phase.at == reading.state_began_at
-    return ResourceChange(
-        resource_id=pk,
-        at=phase.at,
-        state=phase.state,
-        units=reading.units if is_present else None,
-        source=Source.PHASE,
-        phase_key=phase.key,
-    )
+    return {
+        "resource_id": pk,
+        "at": phase.at,
+        "not_before": None,
+        "state": phase.state,
+        "units": reading.units if is_present else None,
+        "source": Source.PHASE.value,
+        "phase_key": phase.key,
+    }
 
 
-def _write_links(ids: Mapping[str, int], seen: Mapping[str, SeenResource]) -> None:
-    """Make the links of these resources those that their bodies name now. At most three statements."""
+def _write_links(ids: Mapping[str, int], seen: Mapping[str, SeenResource], *, known: Iterable[str]) -> None:
+    """Make the links of these resources those that their bodies name now. At most three statements.
+
+    Only those of `known` can have links yet.
+    """
     wanted = {
         (pk, relation, target)
         for remote_id, pk in ids.items()
         for relation, target in seen[remote_id].reading.links
     }
+    old = ResourceLink.objects.filter(resource__in=[ids[remote_id] for remote_id in known])
     present = {
-        (link.resource_id, link.relation, link.target): link.pk
-        for link in ResourceLink.objects.filter(resource__in=list(ids.values()))
+        (pk, relation, target): link_id
+        for link_id, pk, relation, target in old.values_list("id", "resource_id", "relation", "target")
     }
     lost = [pk for key, pk in present.items() if key not in wanted]
     if lost:

@@ -48,7 +48,7 @@ def sync_projects(connection: Connection, *, clock: Clock = timezone.now) -> Non
         if listing.incomplete_reason:
             tally.report(listing.incomplete_reason)
         known = _load_known(Project.objects.filter(connection=connection))
-        items = [Item(remote_id=body.id, raw=body.raw, fingerprint=body.fingerprint) for body in bodies]
+        items = [Item(remote_id=body.id, fingerprint=body.fingerprint) for body in bodies]
         diff = compare(known, items, is_complete=listing.complete and not listing.malformed, now=now)
         # Nothing but the list tells of projects, so an empty one is never believed.
         if diff.is_suspicious:
@@ -162,7 +162,7 @@ def _store_sizes(
         )
         for body in listing.items
     ]
-    items = [Item(remote_id=one.reading.remote_id, raw=one.raw, fingerprint=one.fingerprint) for one in seen]
+    items = [Item(remote_id=one.reading.remote_id, fingerprint=one.fingerprint) for one in seen]
     diff = compare(known, items, is_complete=listing.complete and not listing.malformed, now=now)
     if diff.is_suspicious:
         tally.report(f"The {generation} hardware list came back empty; known prices are kept.")

@@ -122,7 +122,7 @@ def _compare(
         for listing in listings
         for body in listing.items
     ]
-    items = [Item(one.reading.remote_id, one.raw, one.fingerprint) for one in seen]
+    items = [Item(one.reading.remote_id, one.fingerprint) for one in seen]
     is_complete = all(listing.complete for listing in listings) and tally.malformed == before
     diff = compare(_load_known(rows), items, is_complete=is_complete, now=now)
     if diff.is_suspicious:

@@ -9,7 +9,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from django.utils import timezone
 from pydantic import ValidationError
@@ -177,13 +177,11 @@ def _compare_listing(
         return
     if listing.incomplete_reason:
         tally.report(listing.incomplete_reason)
-    items: list[Item] = []
-    for raw in listing.entries:
-        remote_id = source.payload.identify(raw)
-        if remote_id is None:
-            findings.malformed.append(payloads.MalformedItem(raw=raw, error="an item without an id", id=None))
-        else:
-            items.append(Item(remote_id, raw, source.payload.fingerprint_of(raw)))
+    findings.malformed += [
+        payloads.MalformedItem(raw=raw, error="an item without an id", id=None)
+        for raw in listing.anonymous_entries
+    ]
+    items = [Item(*sighting) for sighting in listing.sightings]
     known = one.known.get((source.kind.value, scope), {})
     diff = compare(known, items, is_complete=listing.complete, now=one.recording.run.started_at)
     tally.seen += len(items)
@@ -193,18 +191,16 @@ def _compare_listing(
             f"A listing that had {len(known)} entries came back empty; nothing was removed from the mirror."
         )
     for item in (*diff.created, *diff.updated):
+        raw = listing.find(item.remote_id)
         try:
-            reading = source.read(source.payload.parse(dict(item.raw)))
+            reading = source.read(source.payload.parse(raw))
         except ValidationError as error:
             findings.malformed.append(
-                payloads.MalformedItem(raw=item.raw, error=describe(error), id=item.remote_id)
+                payloads.MalformedItem(raw=raw, error=describe(error), id=item.remote_id)
             )
             continue
-        if scope != EVERYWHERE:
-            # The project that listed it, whatever the body says of it.
-            reading = replace(reading, project_remote_id=scope)
         findings.seen.append(
-            SeenResource(reading, dict(item.raw), item.fingerprint, answer.fetched_at, answer.answered_at)
+            SeenResource(reading, raw, item.fingerprint, answer.fetched_at, answer.answered_at, scope)
         )
     findings.missing |= {(source.kind.value, scope, remote_id): False for remote_id in diff.newly_missing}
     findings.missing |= {(source.kind.value, scope, remote_id): True for remote_id in diff.absent_candidates}

@@ -1,10 +1,11 @@
 """Walk cursor lists without trusting them (contract 1.4, faults 5 and 6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Generic
 
+from dashboard.together_api import page_memory
 from dashboard.together_api.config import MAX_PAGES
 from dashboard.together_api.errors import ApiError
 from dashboard.together_api.payloads.base import (
@@ -16,6 +17,9 @@ from dashboard.together_api.payloads.base import (
 )
 from dashboard.together_api.requests import ApiCall, Flow, Reply
 
+# An entry by its page and its place there.
+Place = tuple[Page[Any], int]
+
 
 @dataclass(frozen=True)
 class Listing(Generic[ResourceT]):
@@ -23,17 +27,47 @@ class Listing(Generic[ResourceT]):
 
     `complete` is True only when the last cursor was empty, every page was well formed and every entry had an
     identity: only then may a caller conclude that what is not in it is gone. Otherwise `incomplete_reason` is a
-    sentence, and `error` the error that ended the walk, if one did. `raw_items` holds each id once (the last seen),
-    unparsed; `items` and `malformed` parse on first use.
+    sentence, and `error` the error that ended the walk, if one did. Each id is in `places` once (the last seen).
+    `entries` and `raw_items` are unparsed, `items` and `malformed` parse on first use; `sightings` does not even decode
+    a page that was read before.
     """
 
     model: type[ResourceT]
-    entries: tuple[Any, ...]
+    places: Mapping[str, Place]
+    anonymous_places: Sequence[Place]
     envelope: Mapping[str, Any]
     page_count: int
     complete: bool
     incomplete_reason: str | None = None
     error: ApiError | None = None
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return len(self.places) + len(self.anonymous_places)
+
+    @cached_property
+    def entries(self) -> tuple[Any, ...]:
+        """Every entry as received, secrets dropped; those without an identity come last."""
+        return tuple(page.entries[place] for page, place in (*self.places.values(), *self.anonymous_places))
+
+    @property
+    def anonymous_entries(self) -> tuple[Any, ...]:
+        """The entries without an identity."""
+        return tuple(page.entries[place] for page, place in self.anonymous_places)
+
+    @property
+    def sightings(self) -> Iterator[tuple[str, bytes]]:
+        """Identity and fingerprint (16 bytes) of each entry that has an identity."""
+        return (
+            (identity, page.sightings[place].fingerprint) for identity, (page, place) in self.places.items()
+        )
+
+    def find(self, identity: str) -> RawItem:
+        """Return the entry of this identity, unparsed. Raises KeyError."""
+        page, place = self.places[identity]
+        entry: RawItem = page.entries[place]
+        return entry
 
     @cached_property
     def raw_items(self) -> tuple[RawItem, ...]:
@@ -86,7 +120,7 @@ class PageWalk(Generic[ResourceT]):
         return page
 
     def _refuse_loop(self, page: Page[ResourceT], reply: Reply) -> None:
-        first = self.model.identify(page.entries[0]) if page.entries else None
+        first = page.identities[0] if page.identities else None
         if first is not None:
             if first in self._first_ids:
                 raise reply.malformed(
@@ -105,8 +139,44 @@ _CURSOR_NAMES: Final = ("next_cursor", "nextCursor")
 def read_page(model: type[ResourceT], reply: Reply, *, items_key: str = "data") -> Page[ResourceT]:
     """Return the page in `reply`: a list envelope `{data: [...], next_cursor}` or a bare array.
 
-    RL lists (contract 13) keep the cursor in `meta`. `{"data": null}` is how a Go server writes an empty list.
+    RL lists (contract 13) keep the cursor in `meta`. `{"data": null}` is how a Go server writes an empty list. A page
+    that was read before is not decoded until somebody asks for its entries.
     """
+    key = page_memory.key_of(model, reply.body)
+    remembered = page_memory.recall(key)
+    if remembered is not None:
+        return Page(
+            model=model,
+            entries=_UndecodedEntries(
+                lambda: _decode_page(model, reply, items_key=items_key).entries,
+                count=len(remembered.sightings),
+            ),
+            next_cursor=remembered.next_cursor,
+            envelope=remembered.envelope,
+            key=key,
+        )
+    return replace(_decode_page(model, reply, items_key=items_key), key=key)
+
+
+class _UndecodedEntries(Sequence[Any]):
+    """The entries of a page whose count is known already."""
+
+    def __init__(self, decode: Callable[[], Sequence[Any]], *, count: int) -> None:
+        self._decode = decode
+        self._count = count
+
+    @cached_property
+    def _entries(self) -> Sequence[Any]:
+        return self._decode()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._entries[place]
+
+
+def _decode_page(model: type[ResourceT], reply: Reply, *, items_key: str) -> Page[ResourceT]:
     value = reply.json()
     if isinstance(value, list):
         return Page(model=model, entries=tuple(value), next_cursor=None, envelope={})
@@ -133,8 +203,7 @@ def collect(walk: PageWalk[ResourceT]) -> Flow[Listing[ResourceT]]:
     An error on the first page is raised: nothing is known. An error later ends the walk with `complete=False`, so
     that what was read already still counts.
     """
-    entries: list[Any] = []
-    envelope: Mapping[str, Any] = {}
+    pages: list[Page[ResourceT]] = []
     failure: ApiError | None = None
     while walk.next_call is not None:
         try:
@@ -144,14 +213,14 @@ def collect(walk: PageWalk[ResourceT]) -> Flow[Listing[ResourceT]]:
                 raise
             failure = error
             break
-        entries.extend(page.entries)
-        envelope = page.envelope
-    unique, anonymous_count = _unique_entries(entries, identify=walk.model.identify)
-    reason = _incomplete_reason(walk, failure=failure, anonymous_count=anonymous_count)
+        pages.append(page)
+    places, anonymous = _place_entries(pages)
+    reason = _incomplete_reason(walk, failure=failure, anonymous_count=len(anonymous))
     return Listing(
         model=walk.model,
-        entries=unique,
-        envelope=envelope,
+        places=places,
+        anonymous_places=anonymous,
+        envelope=pages[-1].envelope if pages else {},
         page_count=walk.page_count,
         complete=reason is None,
         incomplete_reason=reason,
@@ -159,19 +228,17 @@ def collect(walk: PageWalk[ResourceT]) -> Flow[Listing[ResourceT]]:
     )
 
 
-def _unique_entries(
-    entries: list[Any], *, identify: Callable[[Any], str | None]
-) -> tuple[tuple[Any, ...], int]:
-    """Return (entries with each identity once, count of entries without one); the later sighting wins."""
-    by_id: dict[str, Any] = {}
-    anonymous: list[Any] = []
-    for entry in entries:
-        identity = identify(entry)
-        if identity is None:
-            anonymous.append(entry)
-        else:
-            by_id[identity] = entry
-    return (*by_id.values(), *anonymous), len(anonymous)
+def _place_entries(pages: Iterable[Page[ResourceT]]) -> tuple[dict[str, Place], list[Place]]:
+    """Return (places of each identity once, places of entries without one); the later sighting wins."""
+    by_id: dict[str, Place] = {}
+    anonymous: list[Place] = []
+    for page in pages:
+        for place, identity in enumerate(page.identities):
+            if identity is None:
+                anonymous.append((page, place))
+            else:
+                by_id[identity] = page, place
+    return by_id, anonymous
 
 
 def _incomplete_reason(

@@ -14,7 +14,7 @@ BODIES = st.sampled_from([b"1" * 16, b"2" * 16, b"3" * 16])
 
 
 def item(remote_id: str, body: bytes = b"1" * 16) -> Item:
-    return Item(remote_id=remote_id, raw={"id": remote_id}, fingerprint=body)
+    return Item(remote_id=remote_id, fingerprint=body)
 
 
 def known(body: bytes = b"1" * 16, *, present: bool = True, missing_for: timedelta | None = None) -> Known:

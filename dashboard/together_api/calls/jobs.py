@@ -35,7 +35,7 @@ def cancel_batch(batch_id: str) -> Flow[Batch]:
 def list_evaluations(*, limit: int = EVALUATIONS_LIMIT) -> Flow[Listing[Evaluation]]:
     """Return up to `limit` evaluations; a full list is incomplete, for there may be more and no cursor leads there."""
     listing = yield from fetch_all(Evaluation, ApiCall(template="/v1/evaluation", query={"limit": limit}))
-    if listing.complete and len(listing.entries) >= limit:
+    if listing.complete and listing.count >= limit:
         reason = f"The list was asked for {limit} entries and may have more."
         return replace(listing, complete=False, incomplete_reason=reason)
     return listing

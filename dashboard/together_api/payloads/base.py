@@ -7,7 +7,7 @@ identity is ever required.
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -29,6 +29,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from dashboard.together_api import page_memory
 from dashboard.together_api.redaction import drop_secrets, may_hold_secrets, redact_text
 
 FINGERPRINT_BYTES: Final = 16
@@ -194,13 +195,38 @@ class Page(Generic[ResourceT]):
     """One page of a list: raw items at once, typed ones when asked for.
 
     `entries` is the list as received (secrets dropped), `envelope` the rest of the body, `next_cursor` None at the
-    end. `raw_items` are the entries that are JSON objects; parse one with `page.model.parse(raw)`.
+    end. `raw_items` are the entries that are JSON objects; parse one with `page.model.parse(raw)`. `key` is what the
+    page is remembered under, None: not at all.
     """
 
     model: type[ResourceT]
-    entries: tuple[Any, ...]
+    entries: Sequence[Any]
     next_cursor: str | None
     envelope: Mapping[str, Any]
+    key: page_memory.Key | None = None
+
+    @cached_property
+    def identities(self) -> tuple[str | None, ...]:
+        """Who the entries are, in their order; None = without an identity."""
+        remembered = page_memory.recall(self.key)
+        if remembered is not None:
+            return tuple(one.identity for one in remembered.sightings)
+        return tuple(self.model.identify(entry) for entry in self.entries)
+
+    @cached_property
+    def sightings(self) -> tuple[page_memory.Sighting, ...]:
+        """Who the entries are and what they look like; makes the page a remembered one."""
+        remembered = page_memory.recall(self.key)
+        if remembered is not None:
+            return remembered.sightings
+        sightings = tuple(
+            page_memory.Sighting(identity, self.model.fingerprint_of(entry))
+            for identity, entry in zip(self.identities, self.entries, strict=True)
+        )
+        if self.key is not None:
+            page = page_memory.RememberedPage(sightings, self.next_cursor, self.envelope)
+            page_memory.remember(self.key, page)
+        return sightings
 
     @cached_property
     def raw_items(self) -> tuple[RawItem, ...]:
