@@ -1,7 +1,6 @@
 """Write the summary columns of endpoints; a part of the mirror's store."""
 
 from collections.abc import Iterable
-from dataclasses import fields
 
 from django.db import connection as database
 
@@ -16,7 +15,7 @@ def refresh_rollups(endpoint_ids: Iterable[int]) -> None:
     rows = (
         Deployment.objects.filter(endpoint_id__in=ids, absent_since=None)
         .order_by("endpoint_id", "remote_created_at", "id")
-        .values_list("endpoint_id", *(column.name for column in fields(DeploymentFacts)))
+        .values_list("endpoint_id", *DeploymentFacts._fields)
     )
     for endpoint_id, *values in rows:
         facts[endpoint_id].append(DeploymentFacts(*values))

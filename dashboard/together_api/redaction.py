@@ -4,9 +4,10 @@ Two questions are answered here and nowhere else: what may a *text* not contain 
 which *fields* of a body are dropped before anybody stores it (contract section 16).
 """
 
-import hashlib
+import functools
 import re
 from collections.abc import Iterable, Mapping
+from enum import Enum, auto
 from typing import Any, Final
 
 REDACTED: Final = "[redacted]"
@@ -64,9 +65,7 @@ _SUSPECT_BYTES: Final = (
 _URL_BYTES: Final = (b"://", rb":\/\/")
 _URL_SECRET_BYTES: Final = (b"?", b"#", b"@")
 
-_REMEMBERED_BYTES: Final = 100_000
-_MOST_DIGESTS: Final = 2_000
-_clean_digests: Final[set[bytes]] = set()
+_REPETITIVE_BYTES: Final = 2_000
 
 
 def redact_text(text: str, *, secrets: Iterable[str] = ()) -> str:
@@ -85,24 +84,12 @@ def redact_text(text: str, *, secrets: Iterable[str] = ()) -> str:
 def may_hold_secrets(body: bytes) -> bool:
     """Tell whether `body` names any secret-bearing field, so that a list of 10,000 clean items is not walked.
 
-    A JSON body could spell a key with `\\u` escapes; any escape at all therefore counts as suspect. Large bodies that
-    were found clean are remembered by their hash: the mirror reads the same lists twice a minute.
+    A JSON body could spell a key with `\\u` escapes; any escape at all therefore counts as suspect.
     """
-    if len(body) < _REMEMBERED_BYTES:
-        return _names_suspect(body)
-    digest = hashlib.blake2b(body, digest_size=16).digest()
-    if digest in _clean_digests:
-        return False
-    if _names_suspect(body):
-        return True
-    if len(_clean_digests) >= _MOST_DIGESTS:
-        _clean_digests.clear()
-    _clean_digests.add(digest)
-    return False
-
-
-def _names_suspect(body: bytes) -> bool:
     lowered = body.lower()
+    if len(lowered) >= _REPETITIVE_BYTES:
+        # Lists say the same words over and over: what stands between quotes is looked through once.
+        lowered = b'"%b"' % b'"'.join(set(lowered.split(b'"')))
     if any(suspect in lowered for suspect in _SUSPECT_BYTES):
         return True
     has_url = any(mark in lowered for mark in _URL_BYTES)
@@ -115,18 +102,18 @@ def drop_secrets(value: Any, *, keeps_texts: bool = False) -> Any:
     Keys, tokens and the queries of URLs inside other texts are redacted too, unless `keeps_texts`: a model's answer
     is nobody's stored body and comes as it was written.
     """
-    if isinstance(value, Mapping):
-        return {
-            key: _clean_field(key, item, keeps_texts=keeps_texts)
-            for key, item in value.items()
-            if not _is_dropped(key, item)
-        }
-    if isinstance(value, list):
-        return [drop_secrets(item, keeps_texts=keeps_texts) for item in value]
     if isinstance(value, str):
         # PostgreSQL stores no NUL, neither in text nor in jsonb: one in a name must not stop the mirror.
         text = value.replace("\0", "\ufffd")
         return text if keeps_texts else _clean_value(text)
+    if isinstance(value, list):
+        return [drop_secrets(item, keeps_texts=keeps_texts) for item in value]
+    if isinstance(value, Mapping):
+        return {
+            key: _clean_field(kind, item, keeps_texts=keeps_texts)
+            for key, item in value.items()
+            if not _is_dropped(kind := _judge_key(key), item)
+        }
     return value
 
 
@@ -138,22 +125,42 @@ def _clean_value(text: str) -> str:
     return _VALUE_PATTERN.sub(REDACTED, text)
 
 
-def _normalise(key: str) -> str:
-    return key.replace("_", "").replace("-", "").lower()
+class _KeyKind(Enum):
+    """What a field's name says of its value."""
+
+    PLAIN = auto()
+    DROPPED = auto()
+    DROPPED_TEXT = auto()
+    ENVIRONMENT = auto()
+    COMMAND = auto()
+    REDACTED_TEXT = auto()
 
 
-def _is_dropped(key: str, value: Any) -> bool:
-    name = _normalise(key)
-    return name in _DROPPED_KEYS or (isinstance(value, str) and name.endswith(_DROPPED_TEXT_ENDINGS))
-
-
-def _clean_field(key: str, value: Any, *, keeps_texts: bool) -> Any:
-    name = _normalise(key)
+@functools.lru_cache(maxsize=4_096)
+def _judge_key(key: str) -> _KeyKind:
+    # Remembered: bodies of clusters, which are walked every time, use a few dozen names thousands of times.
+    name = key.replace("_", "").replace("-", "").lower()
+    if name in _DROPPED_KEYS:
+        return _KeyKind.DROPPED
+    if name.endswith(_DROPPED_TEXT_ENDINGS):
+        return _KeyKind.DROPPED_TEXT
     if name in _ENVIRONMENT_KEYS:
+        return _KeyKind.ENVIRONMENT
+    if name in _COMMAND_KEYS:
+        return _KeyKind.COMMAND
+    return _KeyKind.REDACTED_TEXT if name in _REDACTED_TEXT_KEYS else _KeyKind.PLAIN
+
+
+def _is_dropped(kind: _KeyKind, value: Any) -> bool:
+    return kind is _KeyKind.DROPPED or (kind is _KeyKind.DROPPED_TEXT and isinstance(value, str))
+
+
+def _clean_field(kind: _KeyKind, value: Any, *, keeps_texts: bool) -> Any:
+    if kind is _KeyKind.ENVIRONMENT:
         return _names_only(value)
-    if name in _COMMAND_KEYS and isinstance(value, list):
+    if kind is _KeyKind.COMMAND and isinstance(value, list):
         return [REDACTED for _ in value]
-    if name in _REDACTED_TEXT_KEYS and isinstance(value, str):
+    if kind is _KeyKind.REDACTED_TEXT and isinstance(value, str):
         return redact_text(value)
     return drop_secrets(value, keeps_texts=keeps_texts)
 
