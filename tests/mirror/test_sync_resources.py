@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import psycopg.errors
 import pytest
+from django.db import connection as database
 
 from dashboard.mirror.groups import GROUPS
 from dashboard.mirror.models import MalformedPayload, Resource, ResourceChange, ResourceKind, SyncRun
+from dashboard.mirror.sync_resources import sync_groups
 from tests.mirror.conftest import Mirror
 
 ALL = [group.run.value for group in GROUPS]
@@ -42,6 +45,28 @@ def test_unchanged_resources_write_nothing(known: Mirror):
         ALL, (0, 0, 0)
     )
     assert sum(run.unchanged for run in again) == Resource.objects.count()
+
+
+def test_a_group_that_cannot_be_written_costs_no_other_group_of_its_pass(known: Mirror):
+    with database.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no volumes'; END $$;
+            CREATE TRIGGER refuse BEFORE INSERT ON mirror_resource
+            FOR EACH ROW WHEN (NEW.kind = 'volume') EXECUTE FUNCTION refuse()
+            """
+        )
+
+    with pytest.raises(psycopg.errors.RaiseException, match="no volumes"):
+        sync_groups(known.connection, GROUPS, clock=known.clock)
+
+    runs = SyncRun.objects.filter(resource__in=ALL)
+    assert dict(runs.values_list("resource", "outcome")) == dict.fromkeys(ALL, "complete") | {
+        "volumes": "failed"
+    }
+    assert not rows("volume")
+    assert rows("cluster")
+    assert rows("fine-tune")
 
 
 def test_every_kind_may_be_read_by_itself_and_says_what_bills(known: Mirror):
