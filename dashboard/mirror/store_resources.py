@@ -11,12 +11,15 @@ from django.db.models import F
 from dashboard.accounts.models import Connection
 from dashboard.core import live
 from dashboard.core.locks import Lock, hold_until_commit
+from dashboard.mirror.groups import GROUP_OF
 from dashboard.mirror.models import (
     Project,
     Resource,
     ResourceChange,
+    ResourceKind,
     ResourceLink,
     Source,
+    SyncRun,
     UnitPrice,
 )
 from dashboard.mirror.observations import Written
@@ -332,12 +335,17 @@ def _mark_absent(connection: Connection, observation: ResourceObservation, writt
             .order_by("pk")
             .defer("payload")
         )
+        bounds = _find_bounds(connection, kind, {row.missing_since or at for row in rows})
         ResourceChange.objects.bulk_create(
             [
                 ResourceChange(
                     resource=row,
                     at=row.missing_since or at,
-                    not_before=min(row.observed_at, row.missing_since or at),
+                    # It was there when its last content came, and in the complete pass before it was missed.
+                    not_before=min(
+                        max(row.observed_at, bounds.get(row.missing_since or at, row.observed_at)),
+                        row.missing_since or at,
+                    ),
                     state=ABSENT_STATE,
                     units=0,
                     source=Source.POLL,
@@ -353,6 +361,24 @@ def _mark_absent(connection: Connection, observation: ResourceObservation, writt
         if rows:
             kinds.add(kind)
     return kinds
+
+
+def _find_bounds(connection: Connection, kind: str, times: Iterable[datetime]) -> dict[datetime, datetime]:
+    """Return, per time of an absence, when the last complete pass before it began. One query per time, of which there
+    is one as a rule."""
+    runs = SyncRun.objects.filter(
+        connection=connection,
+        resource=GROUP_OF[ResourceKind(kind)].run,
+        outcome=SyncRun.Outcome.COMPLETE,
+    )
+    found = {
+        at: runs.filter(finished_at__lt=at)
+        .order_by("-finished_at")
+        .values_list("started_at", flat=True)
+        .first()
+        for at in times
+    }
+    return {at: bound for at, bound in found.items() if bound is not None}
 
 
 def _by_kind(keys: Iterable[ResourceKey]) -> dict[str, list[str]]:

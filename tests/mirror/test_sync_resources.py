@@ -85,6 +85,8 @@ def test_a_deleted_volume_is_absent_after_a_second_look(known: Mirror):
     known.sync_group("volumes")
     gone = Resource.objects.filter(kind="volume", status="unattached").first()
     assert gone is not None
+    known.advance(86_400)
+    last_seen = known.sync_group("volumes").started_at
     known.simulator.call("DELETE", f"/v1/compute/clusters/storage/volumes/{gone.remote_id}")
     known.advance(600)
 
@@ -96,7 +98,9 @@ def test_a_deleted_volume_is_absent_after_a_second_look(known: Mirror):
 
     gone.refresh_from_db()
     assert gone.absent_since == gone.missing_since
-    assert ResourceChange.objects.filter(resource=gone, state="ABSENT").count() == 1
+    edge = ResourceChange.objects.get(resource=gone, state="ABSENT")
+    # The bound of the edge is the last look that found it, not the day that its content changed.
+    assert (edge.not_before, edge.at) == (last_seen, gone.missing_since)
 
 
 def test_an_emptied_listing_removes_nothing(known: Mirror):
