@@ -56,5 +56,7 @@ app.conf.beat_schedule = {
     "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
     # Questions whose own message was lost (lifecycle/estimates.py).
     "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),
+    # Who owns what is metered: new things, changed rules, teams that go.
+    "assign-owners": every(60, "billing.assign_owners", queue="default"),
     "prune": every(3600, "mirror.prune", queue="sync"),
 }
