@@ -1,7 +1,8 @@
 """What a meter did, as drafts of its intervals: the form in which every module of metering gives its findings. Pure.
 
-Deployments, resources and the bill each turn what they know into `SpanDraft`s that cover `[from, until)` without a hole;
-`billing/ledger.py` writes them down. Amounts are whole ticks (billing/amounts.py), time is counted in microseconds.
+Deployments, resources and the bill each turn what they know into `SpanDraft`s that cover `[from, until)` without a
+hole; `billing/ledger.py` writes them down. Amounts are whole ticks (billing/amounts.py), time is counted in
+microseconds.
 """
 
 from collections.abc import Iterable, Sequence
@@ -140,7 +141,9 @@ def cut_at_midnight(span: SpanDraft, *, until: datetime) -> list[SpanDraft]:
         return [span]
     edges = [span.start, *midnights]
     parts = [
-        replace(span, start=start, end=end, rounding_us=0, lump_nano_usd=0, end_earliest=None, end_latest=None)
+        replace(
+            span, start=start, end=end, rounding_us=0, lump_nano_usd=0, end_earliest=None, end_latest=None
+        )
         for start, end in zip(edges, midnights, strict=False)
     ]
     parts.append(replace(span, start=midnights[-1], start_earliest=None, start_latest=None))

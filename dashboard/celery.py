@@ -54,6 +54,7 @@ app.conf.beat_schedule = {
     "sync-regions": every(3600, "mirror.sync_regions", queue="sync"),
     "sync-unit-prices": every(60, "mirror.sync_unit_prices", queue="sync"),
     "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
+    "meter": every(60, "billing.meter", queue="sync"),
     # Questions whose own message was lost (lifecycle/estimates.py).
     "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),
     # Who owns what is metered: new things, changed rules, teams that go.

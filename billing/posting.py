@@ -1,0 +1,126 @@
+"""What has to be written so that the ledger says what metering found: data in, data out. Pure.
+
+What is not posted is replaced as it stands. What is posted changes only where it counts, and then by a reversal and a
+correction; a better reason for the same amount changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from billing.metering import Condition, SpanDraft
+
+# Evidence and bounds may become better known; a posting is not taken back for that.
+_COSMETIC = dict.fromkeys(
+    ("evidence", "source", "state", "price_source", "start_earliest", "start_latest", "end_earliest", "end_latest",
+     "bound_low", "bound_high"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSpan:
+    """An interval as it is stored; `pk` of MeteredInterval."""
+
+    pk: int
+    draft: SpanDraft
+    is_settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewSpan:
+    """An interval to be stored; a correction takes the place of something that was posted."""
+
+    draft: SpanDraft
+    is_settled: bool
+    is_correction: bool = False
+
+    @property
+    def is_posted(self) -> bool:
+        """True when it gets an entry: it is settled, and there is something to pay or to ask."""
+        return self.is_settled and has_entry(self.draft)
+
+
+@dataclass(slots=True)
+class Plan:
+    """What to do with one meter's intervals: delete, settle as they are, insert; deleted settled ones are reversed."""
+
+    deleted: list[KnownSpan] = field(default_factory=list)
+    settled: list[KnownSpan] = field(default_factory=list)
+    inserted: list[NewSpan] = field(default_factory=list)
+
+    @property
+    def reversed(self) -> list[KnownSpan]:
+        """Return the deleted ones whose entries are taken back."""
+        return [one for one in self.deleted if one.is_settled and has_entry(one.draft)]
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing has to be written."""
+        return not (self.deleted or self.settled or self.inserted)
+
+
+def has_entry(draft: SpanDraft) -> bool:
+    """Return True when a settled span is posted: what is free has nothing to post."""
+    return draft.condition != Condition.FREE
+
+
+def plan_posting(
+    known: Sequence[KnownSpan], drafts: Sequence[SpanDraft], *, since: datetime, settled_until: datetime
+) -> Plan:
+    """Compare what is stored from `since` on with the drafts, which begin there; both in order of time.
+
+    A stored interval that reaches over `since` is cut there, its first part stays as it was. A draft that ends by
+    `settled_until` is settled.
+    """
+    plan = Plan()
+    by_start = {one.draft.start: one for one in known}
+    kept: set[int] = set()
+    wanted = [*_keep_heads(known, since), *drafts]
+    for draft in wanted:
+        is_settled = draft.end is not None and draft.end <= settled_until
+        old = by_start.get(draft.start)
+        if old is not None and _says_same(old, draft):
+            kept.add(old.pk)
+            if is_settled and not old.is_settled:
+                plan.settled.append(old)
+            continue
+        plan.inserted.append(NewSpan(draft, is_settled))
+    plan.deleted = [one for one in known if one.pk not in kept]
+    lost = [one for one in plan.deleted if one.is_settled]
+    plan.inserted = [
+        replace(new, is_correction=any(_overlaps(one.draft, new.draft) for one in lost))
+        for new in plan.inserted
+    ]
+    return plan
+
+
+def _keep_heads(known: Sequence[KnownSpan], since: datetime) -> list[SpanDraft]:
+    """Return the parts before `since` of intervals that reach over it; rounding, lump and bounds went with the rest."""
+    return [
+        replace(
+            one.draft,
+            end=since,
+            rounding_us=0,
+            lump_nano_usd=0,
+            end_earliest=None,
+            end_latest=None,
+            bound_low=None,
+            bound_high=None,
+        )
+        for one in known
+        if one.draft.start < since and (one.draft.end is None or one.draft.end > since)
+    ]
+
+
+def _says_same(old: KnownSpan, draft: SpanDraft) -> bool:
+    if not old.is_settled:
+        return old.draft == draft
+    return replace(old.draft, **_pick_cosmetic(draft)) == draft
+
+
+def _pick_cosmetic(draft: SpanDraft) -> dict[str, object]:
+    return {name: getattr(draft, name) for name in _COSMETIC}
+
+
+def _overlaps(one: SpanDraft, other: SpanDraft) -> bool:
+    return (other.end is None or one.start < other.end) and (one.end is None or other.start < one.end)
