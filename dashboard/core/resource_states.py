@@ -140,6 +140,13 @@ _PREFIXES: Final = (
     "TRAINING_SESSION_STATUS_",
 )
 
+_CLUSTER_PHASE: Final = "CLUSTER_PHASE_"
+_NODE_PHASE: Final = "NODE_PHASE_"
+# Phases and words of a node that certainly runs nothing; any other one, unknown ones included, counts as live.
+_NODE_AT_REST: Final = frozenset(
+    {"pending", "scheduling", "booting", "bootstrapping", "succeeded", "failed", "paused", "deleted"}
+)
+
 # Unit of what bills by the hour; kinds that are not here bill once, by what they process, or not at all.
 UNITS: Final[Mapping[str, str]] = {
     "cluster": "GPU",
@@ -161,6 +168,18 @@ def read_state(kind: str, state: str) -> Status:
     """Return the status of a provider ``state`` of one kind of resource; Unknown for one that is not listed."""
     word = shorten(state).replace("_", "").replace("-", "").replace(" ", "").lower()
     return _BY_KIND.get(kind, {}).get(word, status.UNKNOWN)
+
+
+def spell_cluster_phase(phase: str) -> str:
+    """Return a cluster's phase in the words of its status: CLUSTER_PHASE_INSTALLING_DRIVERS is InstallingDrivers."""
+    if not phase.startswith(_CLUSTER_PHASE):
+        return phase
+    return "".join(part.capitalize() for part in phase.removeprefix(_CLUSTER_PHASE).split("_"))
+
+
+def is_node_at_rest(word: str) -> bool:
+    """Tell whether a phase or status of a cluster's node says that it runs nothing."""
+    return word.removeprefix(_NODE_PHASE).lower() in _NODE_AT_REST
 
 
 def moving_states(kind: str) -> tuple[str, ...]:

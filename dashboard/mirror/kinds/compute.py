@@ -14,13 +14,6 @@ from dashboard.together_api import payloads
 
 Relation = ResourceLink.Relation
 
-_NODE_PHASE = "NODE_PHASE_"
-_CLUSTER_PHASE = "CLUSTER_PHASE_"
-# Phases and words of a node that certainly runs nothing; any other one, unknown ones included, counts as live.
-_NODE_AT_REST = frozenset(
-    {"pending", "scheduling", "booting", "bootstrapping", "succeeded", "failed", "paused", "deleted"}
-)
-
 
 def read_cluster(body: payloads.Cluster) -> ResourceReading:
     """Return the columns of a cluster. Units are live GPUs beyond the prepaid ones (reserved and capacity pool).
@@ -56,8 +49,7 @@ def read_cluster(body: payloads.Cluster) -> ResourceReading:
 def is_live_node(node: payloads.ClusterNode) -> bool:
     """Tell whether a node holds its GPUs: its newest dated phase, else its status, is none that rests."""
     newest = find_newest_phase(node)
-    word = newest.phase if newest else node.status
-    return word.removeprefix(_NODE_PHASE).lower() not in _NODE_AT_REST
+    return not resource_states.is_node_at_rest(newest.phase if newest else node.status)
 
 
 def find_newest_phase(node: payloads.ClusterNode) -> payloads.PhaseTransition | None:
@@ -70,16 +62,10 @@ def find_newest_phase(node: payloads.ClusterNode) -> payloads.PhaseTransition | 
 def _read_phases(transitions: Iterable[payloads.PhaseTransition]) -> tuple[Phase, ...]:
     """Return the dated phases in the words of `status`: CLUSTER_PHASE_INSTALLING_DRIVERS is InstallingDrivers."""
     return tuple(
-        Phase(at=one.transition_time, state=_spell_like_status(one.phase))
+        Phase(at=one.transition_time, state=resource_states.spell_cluster_phase(one.phase))
         for one in transitions
         if one.transition_time is not None and one.phase
     )
-
-
-def _spell_like_status(phase: str) -> str:
-    if not phase.startswith(_CLUSTER_PHASE):
-        return phase
-    return "".join(part.capitalize() for part in phase.removeprefix(_CLUSTER_PHASE).split("_"))
 
 
 def read_volume(body: payloads.Volume) -> ResourceReading:
