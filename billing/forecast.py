@@ -74,6 +74,11 @@ class Forecast:
     is_at_least: bool = False
 
     @property
+    def left(self) -> Decimal:
+        """Return what is expected to come, nano-dollars."""
+        return sum((day.p50 for day in self.by_day), Decimal(0))
+
+    @property
     def is_short(self) -> bool:
         """True when little history makes the range wide."""
         return self.history_days < SHORT_DAYS

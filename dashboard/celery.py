@@ -59,5 +59,7 @@ app.conf.beat_schedule = {
     "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),
     # Who owns what is metered: new things, changed rules, teams that go.
     "assign-owners": every(60, "billing.assign_owners", queue="default"),
+    # Pages share a forecast for ten minutes (billing/forecasts.py).
+    "refresh-forecasts": every(300, "billing.refresh_forecasts", queue="default"),
     "prune": every(3600, "mirror.prune", queue="sync"),
 }
