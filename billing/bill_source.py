@@ -15,7 +15,7 @@ from billing import bill_plan
 from billing.amounts import TICKS_PER_NANO
 from billing.bill_matching import BILL_ONLY
 from billing.bill_spans import Billed, Covered, make_backfill, make_spans
-from billing.ledger import Gathered
+from billing.ledger import Gathered, PostingResult, post_all
 from billing.metering import SpanDraft
 from billing.meters import account_of
 from billing.models import BilledLine, BillReading, IntervalSource, Meter, MeteredInterval, MeterKind
@@ -46,6 +46,11 @@ def load_coverage(account_id: str) -> list[Covered]:
         key = (start, row.granularity)
         ends[key] = max(end, ends.get(key, end))
     return [Covered(start, end, name) for (start, name), end in sorted(ends.items()) if start < end]
+
+
+def meter_bill(connection: Connection, *, now: datetime) -> PostingResult:
+    """Meter what only the bill tells."""
+    return post_all(gather(connection, now=now), now=now)
 
 
 def gather(connection: Connection, *, now: datetime) -> Iterator[Gathered]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db import DatabaseError
 
+from billing.bill_source import meter_bill
 from billing.deployment_source import meter_deployments
 from billing.ledger import PostingResult
 from dashboard.accounts.models import Connection
@@ -15,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 Meterer = Callable[..., PostingResult]
 # Each meters the things of its kind, and none of another's.
-SOURCES: Sequence[Meterer] = (meter_deployments,)
+SOURCES: Sequence[Meterer] = (meter_deployments, meter_bill)
 
 
 def meter_connection(connection: Connection, *, now: datetime) -> PostingResult | None:

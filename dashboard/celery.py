@@ -54,6 +54,9 @@ app.conf.beat_schedule = {
     "sync-regions": every(3600, "mirror.sync_regions", queue="sync"),
     "sync-unit-prices": every(60, "mirror.sync_unit_prices", queue="sync"),
     "sync-projects": every(300, "mirror.sync_projects", queue="sync"),
+    # Which months are due is computed inside (billing/bill_plan.py).
+    "import-bill": every(60, "billing.import_bill", queue="sync"),
+    "compare-bill": every(600, "billing.compare_bill", queue="sync"),
     "meter": every(60, "billing.meter", queue="sync"),
     # Questions whose own message was lost (lifecycle/estimates.py).
     "estimate-prices": every(15, "lifecycle.estimate_prices", queue="default"),
