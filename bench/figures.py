@@ -8,22 +8,24 @@ from datetime import UTC, datetime
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One number; `at_most` None = only told, not judged."""
+    """One number; without `at_most` and `at_least` it is only told, not judged."""
 
     name: str
     value: float
     unit: str = ""
     at_most: float | None = None
+    at_least: float | None = None
 
     @property
     def is_missed(self) -> bool:
-        return self.at_most is not None and self.value > self.at_most
+        is_above = self.at_most is not None and self.value > self.at_most
+        return is_above or (self.at_least is not None and self.value < self.at_least)
 
     def __str__(self) -> str:
         text = f"{self.name:<58}{self.value:>12,.2f} {self.unit:<5}"
-        if self.at_most is None:
-            return text.rstrip()
-        return f"{text} target <= {self.at_most:g}: {'MISSED' if self.is_missed else 'met'}"
+        limits = (("<=", self.at_most), (">=", self.at_least))
+        told = " and ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
+        return f"{text} target {told}: {'MISSED' if self.is_missed else 'met'}" if told else text.rstrip()
 
 
 def report(figures: list[Figure]) -> int:

@@ -145,6 +145,7 @@ def judge(outcomes: Sequence[Outcome]) -> list[Figure]:
         ours = fmean(one.error(one.p50) for one in those)
         burn = fmean(one.error(one.by_burn) for one in those)
         average = fmean(one.error(one.by_average) for one in those)
+        width = fmean((one.p90 - one.p10) / one.truth for one in those)
         coverage = fmean(one.is_covered for one in those)
         figures += [
             Figure(f"day {day}: MAPE of p50", 100 * ours, "%"),
@@ -153,10 +154,16 @@ def judge(outcomes: Sequence[Outcome]) -> list[Figure]:
             Figure(f"day {day}: p50 to the better rule", ours / min(burn, average), at_most=MOST_RATIO),
             Figure(
                 f"day {day}: p10-p90, share of the true cost",
-                100 * fmean((one.p90 - one.p10) / one.truth for one in those),
+                100 * width,
                 "%",
             ),
-            Figure(f"day {day}: months within p10-p90, 75 to 85 %", 100 * coverage, "%"),
+            Figure(
+                f"day {day}: months within p10-p90",
+                100 * coverage,
+                "%",
+                at_most=100 * MOST_COVERAGE,
+                at_least=100 * LEAST_COVERAGE,
+            ),
             Figure(f"day {day}: below p10", 100 * fmean(one.truth < one.p10 for one in those), "%"),
             Figure(f"day {day}: above p90", 100 * fmean(one.truth > one.p90 for one in those), "%"),
         ]

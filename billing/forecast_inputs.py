@@ -62,7 +62,7 @@ class Burning:
 def load_hours(
     scope: Scope, *, now: datetime, group_by: GroupBy = GroupBy.NONE
 ) -> Mapping[str, list[HourCost]]:
-    """Return what the full hours of the last eight weeks cost, by key; those without cost are left out. Four queries."""
+    """Return what the full hours of the last eight weeks cost, by key; without cost = left out. Four queries."""
     edge = _full_hour(now)
     period = Period(edge - MOST_DAYS * HOURS_PER_DAY * HOUR, edge)
     every = _load_nano(scope, period, now=now, group_by=group_by)
