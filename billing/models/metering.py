@@ -15,6 +15,9 @@ class MeteringCursor(models.Model):
     last_event_id = models.BigIntegerField(
         default=0, help_text="newest mirror.EndpointEvent that was metered"
     )
+    last_resource_change_id = models.BigIntegerField(
+        default=0, db_default=0, help_text="newest mirror.ResourceChange that was metered"
+    )
     looked_until = models.DateTimeField(
         null=True, help_text="start of the last complete pass of the sync that gaps were looked for in"
     )
