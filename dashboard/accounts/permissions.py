@@ -27,6 +27,8 @@ class Right(enum.StrEnum):
     MANAGE_COMPUTE = "manage_compute"
     # Prices, owners of cost, budgets, statements, scheduled reports.
     MANAGE_COSTS = "manage_costs"
+    # Taking over cost that nobody owns, for a team of one's own; tags of what it owns.
+    CLAIM_COSTS = "claim_costs"
     VIEW_AUDIT = "view_audit"
     MANAGE_CONNECTIONS = "manage_connections"
     MANAGE_PEOPLE = "manage_people"
@@ -36,8 +38,10 @@ class Right(enum.StrEnum):
 
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.VIEW}),
-    Role.OPERATOR: frozenset({Right.VIEW, Right.OPERATE}),
-    Role.FINANCE: frozenset({Right.VIEW, Right.SEE_ALL_PROJECTS, Right.MANAGE_COSTS, Right.VIEW_AUDIT}),
+    Role.OPERATOR: frozenset({Right.VIEW, Right.OPERATE, Right.CLAIM_COSTS}),
+    Role.FINANCE: frozenset(
+        {Right.VIEW, Right.SEE_ALL_PROJECTS, Right.MANAGE_COSTS, Right.CLAIM_COSTS, Right.VIEW_AUDIT}
+    ),
     Role.ADMIN: frozenset(Right),
 }
 
@@ -134,6 +138,23 @@ ROUTES: dict[str, Route] = {
     "settings_deprecation_remove": _act(Right.MANAGE_DEPRECATIONS, "deprecation.removed", methods=FORM),
     # Settings: health
     "settings_health": _page(Right.VIEW_HEALTH),
+    # Costs: teams see their own (billing/costs/visibility.py)
+    "costs": _page(),
+    "costs_intervals": _page(),
+    "costs_interval": _page(),
+    # Owners of cost: what is seen and for which team is asked in web/costs/{owner_meter,unowned}.py
+    "costs_owners": _page(Right.MANAGE_COSTS),
+    "costs_owners_rule_add": _act(Right.MANAGE_COSTS, "ownership.rule_added", methods=FORM),
+    "costs_owners_rule": _act(Right.MANAGE_COSTS, "ownership.rule_changed", methods=FORM),
+    "costs_owners_rule_move": _act(Right.MANAGE_COSTS, "ownership.rule_changed"),
+    "costs_owners_rule_retire": _act(Right.MANAGE_COSTS, "ownership.rule_retired", methods=FORM),
+    "costs_owner": _page(),
+    "costs_owner_assign": _act(Right.MANAGE_COSTS, "ownership.assigned"),
+    "costs_owner_tag": _act(Right.CLAIM_COSTS, "ownership.assigned"),
+    "costs_owner_split": _act(Right.MANAGE_COSTS, "cost.split_changed"),
+    "costs_owner_split_end": _act(Right.MANAGE_COSTS, "cost.split_changed"),
+    "costs_unowned": _page(),
+    "costs_unowned_claim": _act(Right.CLAIM_COSTS, "ownership.assigned"),
     # Overview, endpoints and acts. Whether a person may act on this endpoint depends on its team: web/targets.py
     "healthz": _public(GET, background=True),
     "overview": _page(),

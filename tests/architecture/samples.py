@@ -7,10 +7,12 @@ matrix fails with the route's name until both are there.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.test import Client
 
+from billing.models import Meter
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
@@ -24,7 +26,7 @@ from dashboard.mirror.models import (
     Resource,
     ResourceKind,
 )
-from tests import compute_factories, factories, model_factories
+from tests import compute_factories, cost_factories, factories, model_factories
 from tests.conftest import sign_in
 
 NEW_PASSWORD = "another correct horse battery"
@@ -59,6 +61,8 @@ class World:
     model: Resource
     offered: CatalogueModel
     deprecation: ModelDeprecation
+    # What the deployment cost: an interval of an hour that ended at factories.NOW, owned by the team.
+    meter: Meter
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, who: str) -> Client:
@@ -88,7 +92,11 @@ def make_world() -> World:
         idempotency_key="sample",
     )
     offered = model_factories.make_catalogue_model(connection=connection, name="Qwen/Qwen3-32B")
+    meter = cost_factories.make_meter(deployment=deployment)
+    cost_factories.make_ownership(meter, team=team)
+    cost_factories.make_interval(meter, start=factories.NOW - timedelta(hours=1), end=factories.NOW)
     return World(
+        meter=meter,
         offered=offered,
         model=model_factories.make_own_model(project=project, base=offered),
         deprecation=model_factories.make_deprecation("acme/old"),
@@ -159,7 +167,12 @@ def _deprecation(world: World) -> dict[str, Any]:
     return {"pk": world.deprecation.pk}
 
 
+def _interval(world: World) -> dict[str, Any]:
+    return {"pk": world.meter.pk, "moment": (factories.NOW - timedelta(minutes=30)).isoformat()}
+
+
 ADDRESSES: dict[str, Address] = {
+    "costs_interval": Address(_interval, is_scoped=True),
     "endpoint": Address(_endpoint, is_scoped=True),
     "endpoint_events": Address(_endpoint, is_scoped=True),
     "endpoint_raw": Address(_endpoint, is_scoped=True),

@@ -1,4 +1,4 @@
-"""What an address under Costs asks for: period, zone, grouping, filters. One vocabulary for explorer, drill-down, export.
+"""What an address under Costs asks for: period, zone, grouping, filters. The one vocabulary of explorer and export.
 
 What makes no sense counts as absent: a stale bookmark shows something true instead of an error.
 """

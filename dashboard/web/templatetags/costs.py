@@ -1,6 +1,8 @@
 """Costs as template tags: one number, a range, or "at least", in cells and in sentences. Built in."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from decimal import Decimal
 
 from django import template
 from django.utils.html import format_html
@@ -31,6 +33,37 @@ def idle_cost(value: Cost | None, places: int = 2) -> SafeString:
     return _print(
         None if value is None else Cost(value.idle_low, value.idle_high), places=places, in_sentence=False
     )
+
+
+@register.simple_tag
+def idle_dollars(value: Cost) -> SafeString:
+    """Print the part of a cost that was paid while idle, for a sentence or a card."""
+    return _print(Cost(value.idle_low, value.idle_high), places=2, in_sentence=True)
+
+
+@register.simple_tag
+def whole_range(low: money.Nano, high: money.Nano) -> str:
+    """Print a forecast's bounds in whole dollars: ``67,630–72,450``."""
+    return money.format_range(low, high, places=0)
+
+
+@register.filter
+def signed_percent(value: float) -> str:
+    """Print a change: ``+14.5%``, with a true minus."""
+    text = f"{abs(value):,.1f}%"
+    return text if text == "0.0%" else f"{'+' if value > 0 else money.MINUS}{text}"
+
+
+@register.filter
+def normalize(value: Decimal | None) -> str:
+    """Print a decimal of the provider without the zeros that storing it added; None says "no data"."""
+    return "no data" if value is None else f"{value.normalize():f}"
+
+
+@register.filter
+def lookup(values: Mapping[str, object], key: str) -> object:
+    """Return the value of the key; None without one."""
+    return values.get(key)
 
 
 def _print(value: Cost | None, *, places: int, in_sentence: bool) -> SafeString:

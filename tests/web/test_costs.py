@@ -1,0 +1,249 @@
+"""The cost explorer and what lies beneath its numbers."""
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from billing.models import Condition, IntervalSource, LedgerEntry, Meter, Use
+from dashboard.accounts.models import Team
+from dashboard.mirror.models import Endpoint
+from tests import cost_factories, factories
+from tests.factories import NOW
+from tests.web.conftest import Desk
+
+pytestmark = pytest.mark.usefixtures("frozen")
+HTMX = {"HX-Request": "true"}
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def other_team(db: None) -> Team:
+    return factories.make_team("research")
+
+
+def run(
+    endpoint: Endpoint, *, hours: float = 10, start: datetime = NOW - timedelta(hours=20), **fields: object
+) -> Meter:
+    """Write a meter of the endpoint's deployment that billed for so long; it is its team's."""
+    meter = cost_factories.make_meter(deployment=endpoint.deployments.get())
+    cost_factories.make_ownership(meter, team=endpoint.project.team)
+    cost_factories.make_interval(meter, start=start, end=start + timedelta(hours=hours), **fields)
+    return meter
+
+
+def read(client: Client, query: str = "", path: str = "/costs/") -> str:
+    response = client.get(f"{path}?{query}")
+    assert response.status_code == 200
+    return re.sub(r"\s+", " ", response.content.decode())
+
+
+def chart_of(html: str) -> dict[str, object]:
+    found = re.search(r'id="cost-chart-data" type="application/json">(.*?)</script>', html)
+    assert found
+    return json.loads(found.group(1))
+
+
+def test_the_table_and_the_strip_say_the_same_total(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("docs-qa"), hours=10)
+    run(desk.endpoint("support"), hours=2.5, units=2)
+
+    html = read(finance_client, "group=endpoint")
+
+    # 10 h x 5.40 + 2.5 h x 2 x 5.40
+    assert html.count("81.00") >= 2
+    assert "docs-qa" in html
+    assert "54.00" in html
+    assert "27.00" in html
+    assert "66.7%" in html
+
+
+def test_bars_add_up_to_the_rows_and_open_their_intervals(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("docs-qa"), hours=10)
+
+    chart = chart_of(read(finance_client, "group=endpoint"))
+    series = chart["series"][0]
+
+    assert sum(value or 0 for value in series["values"]) == pytest.approx(54)
+    url = next(url for url, value in zip(series["links"], series["values"], strict=False) if value)
+    assert "docs-qa" in read(finance_client, *reversed(url.split("?")))
+
+
+def test_teams_see_their_own_cost_only(
+    desk: Desk, other_team: Team, operator_client: Client, finance_client: Client
+) -> None:
+    run(desk.endpoint("docs-qa"))
+    project = factories.make_project(connection=desk.connection, team=other_team, name="lab")
+    run(Desk(desk.connection, project, other_team).endpoint("secret-run"), hours=7)
+
+    mine = read(operator_client, "group=endpoint")
+
+    assert "secret-run" not in mine
+    assert "37.80" not in mine
+    assert "secret-run" in read(finance_client, "group=endpoint")
+
+
+def test_a_price_that_nobody_knows_is_counted_and_never_zero(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("docs-qa"), nano_usd_per_hour=None)
+
+    html = read(finance_client)
+
+    assert "price unknown" in html
+    assert "10 h 00 min billed at an unknown price" in html
+
+
+def test_a_range_is_shown_as_one(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("old"), hours=1, rate_low=5_400_000_000, rate_high=16_200_000_000)
+
+    html = read(finance_client)
+
+    assert "5.40–16.20" in html
+    assert "v1 range" in html
+
+
+def test_what_was_paid_while_idle_is_told(desk: Desk, finance_client: Client) -> None:
+    meter = run(desk.endpoint("docs-qa"), hours=5)
+    cost_factories.make_interval(
+        meter, start=NOW - timedelta(hours=15), end=NOW - timedelta(hours=10), use=Use.IDLE
+    )
+
+    html = read(finance_client)
+
+    assert "Paid while idle" in html
+    assert "$27.00" in html
+    assert "50.0% of spend" in html
+
+
+def test_the_period_before_is_compared_with_and_what_grew_is_marked(
+    desk: Desk, finance_client: Client
+) -> None:
+    meter = run(desk.endpoint("docs-qa"), hours=10)
+    start = datetime(2026, 10, 5, tzinfo=UTC)
+    cost_factories.make_interval(meter, start=start, end=start + timedelta(hours=5))
+
+    html = read(finance_client)
+
+    assert "1–20 October, 12:00" in html
+    assert "+27.00" in html
+    assert "+100.0%" in html
+    assert 'class="ui-mark"' in html
+
+
+def test_what_cost_something_only_before_has_a_row_all_the_same(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("gone-now"), start=datetime(2026, 10, 5, tzinfo=UTC))
+
+    html = read(finance_client, "group=endpoint&period=month")
+
+    assert "gone-now" in html
+    assert "−54.00" in html
+
+
+def test_a_row_opens_as_a_filter_and_the_filter_can_be_taken_out(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("docs-qa"))
+    html = read(finance_client)
+    url = re.search(r'class="ui-cost-name" href="([^"]+)"', html)
+    assert url
+
+    narrowed = read(finance_client, url.group(1).replace("&amp;", "&").split("?")[1])
+
+    assert f"Team: {desk.team.name}" in narrowed
+    assert "docs-qa" in narrowed
+    assert "remove the filter" in narrowed
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "period=today",
+        "period=7d&by=hour",
+        "period=last-month&group=sku",
+        "period=year&group=meter&sort=label",
+    ],
+)
+def test_every_view_of_it_can_be_read(desk: Desk, finance_client: Client, query: str) -> None:
+    run(desk.endpoint("docs-qa"))
+
+    read(finance_client, query)
+
+
+def test_htmx_gets_the_live_part_alone(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("docs-qa"))
+
+    html = finance_client.get("/costs/", headers=HTMX).content.decode()
+
+    assert html.lstrip().startswith("<div")
+    assert "<html" not in html
+
+
+def test_before_anything_is_metered_the_page_says_so(desk: Desk, finance_client: Client) -> None:
+    assert "Metering starts" in read(finance_client)
+
+
+def test_an_anonymous_request_sees_nothing(client: Client) -> None:
+    assert client.get("/costs/").status_code == 302
+    assert client.get("/costs/intervals/").status_code == 302
+
+
+def test_intervals_add_up_to_the_number_that_was_opened(desk: Desk, finance_client: Client) -> None:
+    meter = run(desk.endpoint("docs-qa"), hours=10)
+    cost_factories.make_interval(meter, start=NOW - timedelta(hours=1), end=None)
+
+    html = read(finance_client, f"meter={meter.pk}", "/costs/intervals/")
+
+    assert "2 intervals, " in html
+    assert "$59.40" in html
+    assert "54.0000" in html
+    assert "5.4000" in html
+    assert "provisional" in html
+
+
+def test_an_interval_shows_formula_edges_postings_and_bill(desk: Desk, finance_client: Client) -> None:
+    endpoint = desk.endpoint("docs-qa")
+    meter = run(endpoint, hours=10, evidence="event evt_1")
+    start = NOW - timedelta(hours=20)
+    deployment = endpoint.deployments.get()
+    deployment.changes.create(
+        at=start, state="DEPLOYMENT_STATE_READY", ready_replicas=1, source="event", event_id="evt_1"
+    )
+    LedgerEntry.objects.create(
+        meter=meter,
+        kind=LedgerEntry.Kind.CHARGE,
+        key="k",
+        start=start,
+        end=start + timedelta(hours=10),
+        condition=Condition.BILLS,
+        source=IntervalSource.EVENT,
+        units_high=1,
+        nano_usd_per_hour=factories.H100_NANO_USD_PER_HOUR,
+    )
+
+    html = read(finance_client, path=reverse("costs_interval", args=[meter.pk, start.isoformat()]))
+
+    assert "$54.0000" in html
+    assert "event evt_1" in html
+    assert "DEPLOYMENT_STATE_READY" in html
+    assert "Charge" in html
+
+
+def test_the_evidence_of_another_teams_cost_is_not_shown(
+    desk: Desk, other_team: Team, operator_client: Client, finance_client: Client
+) -> None:
+    """Its project may be seen, and the cost is all the same the other team's."""
+    meter = cost_factories.make_meter(deployment=desk.endpoint("docs-qa").deployments.get())
+    cost_factories.make_ownership(meter, team=other_team)
+    start = NOW - timedelta(hours=3)
+    cost_factories.make_interval(meter, start=start, end=NOW)
+    path = reverse("costs_interval", args=[meter.pk, start.isoformat()])
+
+    assert operator_client.get(path).status_code == 404
+    assert finance_client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("moment", ["x", "2026-11-20", "2026-11-20T12:00:00", "1999-01-01T00:00:00+00:00"])
+def test_a_moment_without_an_interval_is_no_page(desk: Desk, finance_client: Client, moment: str) -> None:
+    meter = run(desk.endpoint("docs-qa"))
+
+    assert finance_client.get(f"/costs/meters/{meter.pk}/at/{moment}/").status_code == 404
