@@ -1,10 +1,12 @@
 """Beneath every number of the explorer: the intervals that it is made of, and beneath each of them its evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import cast
 
-from django.core.paginator import Paginator
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -90,6 +92,11 @@ class Lines:
         return [Line(row, interval_url(row.interval)) for row in page.rows]
 
 
+def paginate(lines: Lines, *, page: str | None) -> Page[Line]:
+    """Return the page of that number, the nearest one for nonsense."""
+    return Paginator(cast("Sequence[Line]", lines), ROWS_PER_PAGE).get_page(page)
+
+
 def show_intervals(request: HttpRequest) -> HttpResponse:
     """Show what a number of the explorer is made of, newest first."""
     now = timezone.now()
@@ -105,7 +112,7 @@ def show_intervals(request: HttpRequest) -> HttpResponse:
             "question": question,
             "within_label": period_words.describe_period(within, zone=query.zone, now=now),
             "total": load_costs(replace(query, group_by=GroupBy.NONE), now=now).total,
-            "page": Paginator(Lines(query, now=now), ROWS_PER_PAGE).get_page(request.GET.get("page")),
+            "page": paginate(Lines(query, now=now), page=request.GET.get("page")),
             "chosen": list_chosen(question, path=reverse("costs_intervals")),
             "back_url": f"{reverse('costs')}?{question.url_query()}",
             "export_url": f"{resolve('costs_export')}?{question.url_query()}",
