@@ -1,12 +1,15 @@
 """Routes for tests and people, under /_admin: time, faults, truth, and a hand on the state. Loopback only, no key."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
+from fractions import Fraction
 from typing import Any
 
 from starlette.requests import Request
 
 from simulator import lifecycle, metering
 from simulator.admin_route import admin_route
+from simulator.charges import Line
 from simulator.clock import DAY_MS, HOUR_MS, MINUTE_MS, VirtualClock, format_time, parse_time
 from simulator.errors import ApiError, bad_request, not_found
 from simulator.faults import Fault
@@ -127,6 +130,34 @@ def tell_bill(world: World, request: Request, fields: dict[str, Any]) -> Any:
         width_ms=_WIDTHS_MS[width] if width else None,
         resource_id=query.get("id"),
     )
+
+
+def add_bill_line(world: World, request: Request, fields: dict[str, Any]) -> Any:
+    """Put a line on the bill that nothing ran for: `{attributes, cost, quantity?, unit_price?, credit?, at?}`.
+
+    A credit has a cost below zero; `at` is when (default: now). What was told of that window before changes.
+    """
+    at_ms = parse_time(fields["at"]) if "at" in fields else world.now_ms()
+    line = Line(
+        start_ms=at_ms,
+        end_ms=at_ms,
+        product_name=str(fields.get("product_name", "Adjustment")),
+        quantity=Fraction(str(fields.get("quantity", 1))),
+        unit_price=Fraction(str(fields.get("unit_price", fields["cost"]))),
+        cost_usd=Fraction(str(fields["cost"])),
+        pricing_dimensions=dict(fields.get("pricing_dimensions", {})),
+        attributes=dict(fields["attributes"]),
+        project_id=str(fields.get("project_id") or next(iter(world.projects))),
+        credit=str(fields.get("credit", "PREPAID")),
+    )
+
+    def tell(start_ms: int, end_ms: int) -> Iterator[Line]:
+        if start_ms <= at_ms < end_ms:
+            yield line
+
+    world.charge_sources.append(tell)
+    world.usage_windows.clear()
+    return {"at": format_time(at_ms)}
 
 
 def change_price(world: World, request: Request, fields: dict[str, Any]) -> Any:
@@ -277,6 +308,7 @@ ROUTES = [
     admin_route("/requests", clear_requests, "DELETE"),
     admin_route("/generations", list_generations),
     admin_route("/bill", tell_bill),
+    admin_route("/bill/lines", add_bill_line, "POST"),
     admin_route("/prices", change_price, "POST"),
     admin_route(_ONE, tell_resource),
     admin_route(_ONE, delete_resource, "DELETE"),

@@ -33,10 +33,11 @@ class Line:
     project_id: str  # its organisation pays
     name: str = ""  # of the resource, for people who read the bill
     places: int = field(default=9, repr=False)  # decimal places of the printed price; token prices need 12
+    credit: str = "PREPAID"  # what paid it; empty = the line does not say
 
     @property
     def resource_id(self) -> str:
-        return str(next(iter(self.attributes.values())))
+        return str(next(iter(self.attributes.values()), ""))
 
 
 #: `source(start_ms, end_ms)` yields the lines of the window, cut at its ends. The window lies in the past: a source

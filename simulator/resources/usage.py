@@ -137,7 +137,7 @@ def _describe_line(line: Line) -> dict[str, Any]:
         "cost": print_decimal(line.cost_usd, places=line.places),
         "pricing_dimensions": line.pricing_dimensions,
         "attributes": line.attributes,
-        "applied_credit": {"type": "PREPAID"},
+        **({"applied_credit": {"type": line.credit}} if line.credit else {}),
     }
 
 
