@@ -11,8 +11,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.test import Client
+from django.utils import timezone
 
-from billing.models import Meter
+from billing.models import CostSplit, Meter, OwnershipRule
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
@@ -63,6 +64,9 @@ class World:
     deprecation: ModelDeprecation
     # What the deployment cost: an interval of an hour that ended at factories.NOW, owned by the team.
     meter: Meter
+    # What nobody owns, and a rule of ownership.
+    unowned: Meter
+    rule: OwnershipRule
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, who: str) -> Client:
@@ -100,6 +104,8 @@ def make_world() -> World:
         offered=offered,
         model=model_factories.make_own_model(project=project, base=offered),
         deprecation=model_factories.make_deprecation("acme/old"),
+        unowned=_make_unowned(),
+        rule=OwnershipRule.objects.create(name="all", position=1, team=team, team_name=team.name),
         action=requested.action,
         deploy=factories.make_deploy_act(
             endpoint=factories.make_endpoint(project=project), user=people["operator"]
@@ -125,6 +131,12 @@ def make_world() -> World:
         people=people,
         subject=factories.make_viewer(teams=(team,)),
     )
+
+
+def _make_unowned() -> Meter:
+    meter = cost_factories.make_meter(name="lonely")
+    cost_factories.make_interval(meter, start=timezone.now() - timedelta(hours=1), end=None)
+    return meter
 
 
 @dataclass(frozen=True)
@@ -165,6 +177,14 @@ def _offered(world: World) -> dict[str, Any]:
 
 def _deprecation(world: World) -> dict[str, Any]:
     return {"pk": world.deprecation.pk}
+
+
+def _meter(world: World) -> dict[str, Any]:
+    return {"pk": world.meter.pk}
+
+
+def _rule(world: World) -> dict[str, Any]:
+    return {"pk": world.rule.pk}
 
 
 def _interval(world: World) -> dict[str, Any]:
@@ -208,6 +228,14 @@ ADDRESSES: dict[str, Address] = {
     "action_send_again": Address(_action, is_scoped=True),
     "action_cancel": Address(_action, is_scoped=True),
     "action_undo": Address(lambda world: {"public_id": world.deploy.public_id}, is_scoped=True),
+    "costs_owners_rule": Address(_rule),
+    "costs_owners_rule_move": Address(_rule),
+    "costs_owners_rule_retire": Address(_rule),
+    "costs_owner": Address(_meter, is_scoped=True),
+    "costs_owner_assign": Address(_meter, is_scoped=True),
+    "costs_owner_tag": Address(_meter, is_scoped=True),
+    "costs_owner_split": Address(_meter, is_scoped=True),
+    "costs_owner_split_end": Address(_meter, is_scoped=True),
     "sign_in_link": Address(lambda world: {"token": "no-such-token"}),
     "account_reset_password_from_key": Address(lambda world: {"uidb36": "1", "key": "no-such-key"}),
     "settings_connection": Address(_connection),
@@ -307,7 +335,30 @@ def _volume(world: World) -> dict[str, Any]:
     }
 
 
+def _add_rule_below(world: World) -> None:
+    OwnershipRule.objects.create(name="rest", position=2, team=world.team, team_name=world.team.name)
+
+
+def _split_meter(world: World) -> None:
+    CostSplit.objects.create(meter=world.meter, method=CostSplit.Method.USAGE, valid_from=timezone.now())
+
+
+def _saved_rule(world: World) -> dict[str, Any]:
+    return {"step": "save", "name": "mine", "team": world.team.pk}
+
+
 FORMS: dict[str, Act] = {
+    "costs_owners_rule_add": Act(_saved_rule),
+    "costs_owners_rule": Act(_saved_rule),
+    "costs_owners_rule_move": Act(lambda world: {"direction": "down"}, _add_rule_below),
+    "costs_owners_rule_retire": Act(),
+    "costs_owner_assign": Act(lambda world: {"team": world.team.pk, "since": "now"}),
+    "costs_owner_tag": Act(lambda world: {"tags": "env=prod"}),
+    "costs_owner_split": Act(
+        lambda world: {"method": "usage", "teams": [world.team.pk, world.other_team.pk]}
+    ),
+    "costs_owner_split_end": Act(prepare=_split_meter),
+    "costs_unowned_claim": Act(lambda world: {"team": world.team.pk, "only": world.unowned.pk}),
     "endpoints_stop": Act(lambda world: _key(world) | {"endpoint": [world.endpoint.pk]}),
     "endpoint_stop": Act(_key),
     "endpoint_start": Act(_bounds, _stop_deployment),
