@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from dashboard.core.periods import Period
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedMonth:
-    """A month that finance closed: what was posted from `posted_until` on is a correction of it."""
+    """A month that finance closed: what was posted from `posted_until` on is a correction of it.
 
+    `first` is its first day by the clocks of the zone in which it was closed, `period` the same in UTC.
+    """
+
+    first: date
     period: Period
     posted_until: datetime
 

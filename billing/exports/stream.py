@@ -82,6 +82,43 @@ def plan_queries(wanted: Wanted, *, now: datetime) -> list[Query]:
     return queries
 
 
+def stream_month(
+    period: Period, *, posted_until: datetime | None, user: User | None = None, now: datetime
+) -> Iterator[Line]:
+    """Yield what a month cost, one line per meter, team, price and use, for the month as a whole.
+
+    `posted_until` None: as is known best, for a month that is open; else what was posted before.
+    """
+    held = build_held(Wanted(period, user=user), now=now)
+    segment = Segment(period.start, period.end, posted_until)
+    query = select_intervals([segment], edges=[period.start, period.end], held=held, wanted="TRUE", now=now)
+    yield from read_lines(query)
+
+
+def stream_corrections(
+    closed: Sequence[ClosedMonth],
+    *,
+    posted_from: datetime,
+    posted_until: datetime,
+    user: User | None = None,
+    now: datetime,
+) -> Iterator[Line]:
+    """Yield what was posted within a stretch of time for months closed before; one line per month, reason and meter."""
+    if not closed:
+        return
+    whole = Period(closed[0].period.start, closed[-1].period.end)
+    held = build_held(Wanted(whole, user=user), now=now)
+    query = select_corrections(
+        [Segment(month.period.start, month.period.end, month.posted_until) for month in closed],
+        edges=sorted({edge for month in closed for edge in (month.period.start, month.period.end)}),
+        posted_from=posted_from,
+        posted_until=posted_until,
+        held=held,
+        wanted="TRUE",
+    )
+    yield from read_lines(query)
+
+
 def _cut(stretches: Sequence[Period], wanted: Wanted) -> list[datetime]:
     """Return the edges of the charge periods within the stretches, which are in order; none for whole intervals."""
     if wanted.grain is Grain.INTERVAL:
@@ -105,7 +142,9 @@ def build_held(wanted: Wanted, *, now: datetime) -> Query:
 def list_closed_months() -> list[ClosedMonth]:
     """Return the months that finance closed, oldest first. One query."""
     months = Statement.objects.order_by("month").values_list("month", "zone", "posted_until").distinct()
-    return [ClosedMonth(month_period(month, zone=ZoneInfo(name)), until) for month, name, until in months]
+    return [
+        ClosedMonth(month, month_period(month, zone=ZoneInfo(name)), until) for month, name, until in months
+    ]
 
 
 def month_period(first: date, *, zone: tzinfo) -> Period:

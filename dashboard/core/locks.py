@@ -46,6 +46,7 @@ class Lock(enum.IntEnum):
     BUDGETS = 53
     REPORTS = 54
     FORECAST = 55
+    STATEMENTS = 56
     PRICES = 56
 
 

@@ -230,7 +230,7 @@ def test_what_nobody_can_tell_has_no_row(fields, is_told):
 
 def test_segments_cover_the_period_in_order():
     month = Period(AT, AT + timedelta(days=30))
-    closed = [ClosedMonth(month, AT + timedelta(days=33))]
+    closed = [ClosedMonth(AT.date(), month, AT + timedelta(days=33))]
     period = Period(AT - timedelta(days=2), AT + timedelta(days=40))
 
     assert cut_segments(period, closed=closed) == [
@@ -247,7 +247,8 @@ def test_segments_cover_the_period_in_order():
 def test_segments_are_a_partition(edges, bounds):
     at = [AT + timedelta(days=edge) for edge in edges]
     closed = [
-        ClosedMonth(Period(first, second), second) for first, second in zip(at[::2], at[1::2], strict=False)
+        ClosedMonth(first.date(), Period(first, second), second)
+        for first, second in zip(at[::2], at[1::2], strict=False)
     ]
     period = Period(AT + timedelta(days=bounds[0]), AT + timedelta(days=bounds[1]))
 
