@@ -26,7 +26,8 @@ class Edge:
     """From `at` on: this state, and `low` to `high` replicas that bill.
 
     `not_before` of a poll: the last look that would have shown it; None = exact, or no bound known. `name` says in
-    words where it comes from: an event's id.
+    words where it comes from: an event's id. `is_steady`: it changes once at most between two looks, however far apart
+    (a volume that grows or goes), so that the middle and the bounds hold where else nobody would know.
     """
 
     at: datetime
@@ -37,6 +38,7 @@ class Edge:
     not_before: datetime | None = None
     sku: str = ""
     name: str = ""
+    is_steady: bool = False
 
     @property
     def content(self) -> tuple[str, int, int]:
@@ -60,7 +62,7 @@ class Turn:
     @property
     def is_unseen(self) -> bool:
         """True when it lies between two looks so far apart that its middle says nothing."""
-        return self.latest - self.earliest > BLIND_AFTER
+        return not self.edge.is_steady and self.latest - self.earliest > BLIND_AFTER
 
 
 def settle_edges(edges: Iterable[Edge]) -> list[Turn]:
