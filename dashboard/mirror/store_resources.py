@@ -1,34 +1,31 @@
 """Write resources, their edges and links; a part of the mirror's store. Same rules as store.py."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F
 
 from dashboard.accounts.models import Connection
 from dashboard.core import live
 from dashboard.core.locks import Lock, hold_until_commit
-from dashboard.mirror.groups import GROUP_OF
 from dashboard.mirror.models import (
     Project,
     Resource,
     ResourceChange,
-    ResourceKind,
     ResourceLink,
     Source,
-    SyncRun,
     UnitPrice,
 )
 from dashboard.mirror.observations import Written
 from dashboard.mirror.resource_readings import Phase, ResourceReading
 from dashboard.mirror.rows import among, insert_rows, upsert_rows
-from dashboard.mirror.store_absence import ABSENT_STATE
-
-# Kind and remote id.
-ResourceKey = tuple[str, str]
+from dashboard.mirror.store_resource_absence import (
+    ResourceKey,
+    mark_absent_resources,
+    mark_missing_resources,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +55,35 @@ class ResourceObservation:
     absent: Sequence[ResourceKey] = ()
     found: Sequence[ResourceKey] = ()
 
+    @property
+    def is_empty(self) -> bool:
+        """Return True when there is nothing to write."""
+        return not (self.seen or self.missing or self.absent or self.found)
 
-@transaction.atomic
+
 def store_resources(connection: Connection, observation: ResourceObservation) -> Written:
     """Write the resources of one pass, their edges and links; return what was written."""
-    written = Written()
-    if not (observation.seen or observation.missing or observation.absent or observation.found):
+    return store_together(connection, [observation])[0]
+
+
+@transaction.atomic
+def store_together(connection: Connection, observations: Sequence[ResourceObservation]) -> list[Written]:
+    """Write what several passes saw, each of its own kinds, all of it or nothing; return what was written of each.
+
+    As many statements as for one of them, but for one upsert a kind.
+    """
+    written = [Written() for _ in observations]
+    if all(one.is_empty for one in observations):
         return written
     # Passes and acts write the same rows in either order: one at a time.
     hold_until_commit(Lock.RESOURCE_WRITES, key=connection.pk)
-    kinds = {one.reading.kind for one in observation.seen}
-    for kind in sorted(kinds):
-        seen = {one.reading.remote_id: one for one in observation.seen if one.reading.kind == kind}
-        _upsert_kind(connection, kind, seen, observation, written)
-    _mark_missing(connection, observation)
-    kinds |= _mark_absent(connection, observation, written)
+    kinds = _write_seen(connection, observations, written)
+    for observation, counts in zip(observations, written, strict=True):
+        at = observation.observed_at
+        mark_missing_resources(connection, missing=observation.missing, found=observation.found, at=at)
+        gone = mark_absent_resources(connection, absent=observation.absent, at=at)
+        counts.absent += sum(gone.values())
+        kinds |= gone.keys()
     if kinds:
         live.announce(["resources", *kinds])
     return written
@@ -111,45 +122,61 @@ def load_unit_prices(connection: Connection) -> dict[str, int]:
     return dict(rows.values_list("sku", "nano_usd_per_hour"))
 
 
-def _upsert_kind(
-    connection: Connection,
-    kind: str,
-    seen: Mapping[str, SeenResource],
-    observation: ResourceObservation,
-    written: Written,
-) -> None:
+def _write_seen(
+    connection: Connection, observations: Sequence[ResourceObservation], written: Sequence[Written]
+) -> set[str]:
+    """Write what was seen, and count it. Return the kinds concerned."""
+    seen: dict[ResourceKey, SeenResource] = {}
+    # By kind: of what pass it is, and where that is counted.
+    passes: dict[str, tuple[ResourceObservation, Written]] = {}
+    for observation, counts in zip(observations, written, strict=True):
+        seen |= {(one.reading.kind, one.reading.remote_id): one for one in observation.seen}
+        passes |= {one.reading.kind: (observation, counts) for one in observation.seen}
+    if not seen:
+        return set()
+    previous = _lock_previous(connection, seen)
     projects = _load_projects(connection)
     is_priced = any(one.reading.sku for one in seen.values())
     prices = load_unit_prices(connection) if is_priced else {}
-    previous = {
-        row.remote_id: row
-        for row in Resource.objects.select_for_update()
-        .filter(connection=connection, kind=kind, remote_id__in=among(seen))
+    rows: dict[str, list[dict[str, Any]]] = {kind: [] for kind in sorted(passes)}
+    for key, one in seen.items():
+        before = previous.get(key)
+        if before is None or before.observed_at <= one.fetched_at:
+            since = _find_state_since(before, one, passes[key[0]][0])
+            row = _describe(connection, one, before, since, projects=projects, prices=prices)
+            rows[key[0]].append(row)
+    ids: dict[ResourceKey, int] = {}
+    for kind, of_kind in rows.items():
+        fresh = upsert_rows(
+            Resource, of_kind, key=("connection_id", "kind", "remote_id"), newest_by="observed_at"
+        )
+        ids |= {(kind, remote_id): pk for remote_id, pk in fresh.items()}
+    _write_edges(
+        ids, previous, seen, seen_before={kind: one.seen_before for kind, (one, _) in passes.items()}
+    )
+    _write_links(ids, seen, known=ids.keys() & previous.keys())
+    for key in ids:
+        counts = passes[key[0]][1]
+        counts.created += key not in previous
+        counts.updated += key in previous
+    return set(passes)
+
+
+def _lock_previous(connection: Connection, seen: Collection[ResourceKey]) -> dict[ResourceKey, Resource]:
+    """Return what the mirror holds of these resources, locked until the end of the transaction. One query."""
+    rows = (
+        Resource.objects.select_for_update()
+        .filter(
+            connection=connection,
+            kind__in={kind for kind, _ in seen},
+            remote_id__in=among(remote_id for _, remote_id in seen),
+        )
         .order_by("pk")
         .only(
-            "remote_id",
-            "observed_at",
-            "absent_since",
-            "state",
-            "state_since",
-            "status",
-            "units",
-            "project_id",
+            "kind", "remote_id", "observed_at", "absent_since", "state", "state_since", "status", "units", "project_id",
         )
-    }
-    rows = []
-    for remote_id, one in seen.items():
-        before = previous.get(remote_id)
-        if before is not None and before.observed_at > one.fetched_at:
-            continue
-        rows.append(
-            _describe(connection, one, before, projects=projects, prices=prices, observation=observation)
-        )
-    ids = upsert_rows(Resource, rows, key=("connection_id", "kind", "remote_id"), newest_by="observed_at")
-    _write_edges(ids, previous, seen, observation)
-    _write_links(ids, seen, known=ids.keys() & previous.keys())
-    written.created += len(ids.keys() - previous.keys())
-    written.updated += len(ids.keys() & previous.keys())
+    )  # fmt: skip
+    return {(row.kind, row.remote_id): row for row in rows}
 
 
 def _load_projects(connection: Connection) -> dict[str | None, int]:
@@ -167,10 +194,10 @@ def _describe(
     connection: Connection,
     seen: SeenResource,
     before: Resource | None,
+    state_since: datetime | None,
     *,
     projects: Mapping[str | None, int],
     prices: Mapping[str, int],
-    observation: ResourceObservation,
 ) -> dict[str, Any]:
     reading = seen.reading
     price = prices.get(reading.sku) if reading.sku else None
@@ -192,7 +219,7 @@ def _describe(
         "variety": reading.variety,
         "state": reading.state,
         "state_message": reading.state_message,
-        "state_since": _find_state_since(before, seen, observation),
+        "state_since": state_since,
         "status": reading.status.value,
         "remote_created_at": reading.remote_created_at,
         "remote_updated_at": reading.remote_updated_at,
@@ -234,15 +261,16 @@ def _find_state_since(
 
 
 def _write_edges(
-    ids: Mapping[str, int],
-    previous: Mapping[str, Resource],
-    seen: Mapping[str, SeenResource],
-    observation: ResourceObservation,
+    ids: Mapping[ResourceKey, int],
+    previous: Mapping[ResourceKey, Resource],
+    seen: Mapping[ResourceKey, SeenResource],
+    *,
+    seen_before: Mapping[str, datetime | None],
 ) -> None:
     """Write an edge for each phase the provider dates, and one of our own where state or units changed without one."""
     edges: list[dict[str, Any]] = []
-    for remote_id, pk in ids.items():
-        one, before = seen[remote_id], previous.get(remote_id)
+    for key, pk in ids.items():
+        one, before = seen[key], previous.get(key)
         reading = one.reading
         edges += [_describe_phase(pk, phase, reading) for phase in reading.phases]
         is_same_state = before is not None and before.absent_since is None and before.state == reading.state
@@ -251,7 +279,7 @@ def _write_edges(
         # A new state that the provider dates has its edge already; what has neither state nor units has no edges.
         if not is_same_state and (reading.state_began_at is not None or not (reading.state or reading.units)):
             continue
-        bounds = [observation.seen_before, before.observed_at if before else reading.remote_created_at]
+        bounds = [seen_before[key[0]], before.observed_at if before else reading.remote_created_at]
         edges.append(
             {
                 "resource_id": pk,
@@ -284,17 +312,17 @@ def _describe_phase(pk: int, phase: Phase, reading: ResourceReading) -> dict[str
     }
 
 
-def _write_links(ids: Mapping[str, int], seen: Mapping[str, SeenResource], *, known: Iterable[str]) -> None:
+def _write_links(
+    ids: Mapping[ResourceKey, int], seen: Mapping[ResourceKey, SeenResource], *, known: Iterable[ResourceKey]
+) -> None:
     """Make the links of these resources those that their bodies name now. At most three statements.
 
     Only those of `known` can have links yet.
     """
     wanted = {
-        (pk, relation, target)
-        for remote_id, pk in ids.items()
-        for relation, target in seen[remote_id].reading.links
+        (pk, relation, target) for key, pk in ids.items() for relation, target in seen[key].reading.links
     }
-    old = ResourceLink.objects.filter(resource__in=[ids[remote_id] for remote_id in known])
+    old = ResourceLink.objects.filter(resource__in=[ids[key] for key in known])
     present = {
         (pk, relation, target): link_id
         for link_id, pk, relation, target in old.values_list("id", "resource_id", "relation", "target")
@@ -309,80 +337,3 @@ def _write_links(ids: Mapping[str, int], seen: Mapping[str, SeenResource], *, kn
             for pk, relation, target in sorted(wanted - present.keys())
         ],
     )
-
-
-def _mark_missing(connection: Connection, observation: ResourceObservation) -> None:
-    rows = Resource.objects.filter(connection=connection, absent_since=None)
-    for kind, remote_ids in _by_kind(observation.missing).items():
-        rows.filter(kind=kind, remote_id__in=remote_ids, missing_since=None).update(
-            missing_since=observation.observed_at
-        )
-    for kind, remote_ids in _by_kind(observation.found).items():
-        rows.filter(kind=kind, remote_id__in=remote_ids).exclude(missing_since=None).update(
-            missing_since=None
-        )
-
-
-def _mark_absent(connection: Connection, observation: ResourceObservation, written: Written) -> set[str]:
-    """Mark rows absent since they were first missing, and write their last edge. Return the kinds concerned."""
-    at = observation.observed_at
-    kinds: set[str] = set()
-    for kind, remote_ids in _by_kind(observation.absent).items():
-        rows = list(
-            Resource.objects.select_for_update()
-            .filter(connection=connection, kind=kind, remote_id__in=remote_ids, absent_since=None)
-            .filter(observed_at__lte=at)
-            .order_by("pk")
-            .defer("payload")
-        )
-        bounds = _find_bounds(connection, kind, {row.missing_since or at for row in rows})
-        ResourceChange.objects.bulk_create(
-            [
-                ResourceChange(
-                    resource=row,
-                    at=row.missing_since or at,
-                    # It was there when its last content came, and in the complete pass before it was missed.
-                    not_before=min(
-                        max(row.observed_at, bounds.get(row.missing_since or at, row.observed_at)),
-                        row.missing_since or at,
-                    ),
-                    state=ABSENT_STATE,
-                    units=0,
-                    source=Source.POLL,
-                )
-                for row in rows
-            ]
-        )
-        Resource.objects.filter(pk__in=[row.pk for row in rows]).update(
-            absent_since=F("missing_since"), observed_at=at, units=0, burn=0, unpriced_units=0
-        )
-        Resource.objects.filter(pk__in=[row.pk for row in rows], absent_since=None).update(absent_since=at)
-        written.absent += len(rows)
-        if rows:
-            kinds.add(kind)
-    return kinds
-
-
-def _find_bounds(connection: Connection, kind: str, times: Iterable[datetime]) -> dict[datetime, datetime]:
-    """Return, per time of an absence, when the last complete pass before it began. One query per time, of which there
-    is one as a rule."""
-    runs = SyncRun.objects.filter(
-        connection=connection,
-        resource=GROUP_OF[ResourceKind(kind)].run,
-        outcome=SyncRun.Outcome.COMPLETE,
-    )
-    found = {
-        at: runs.filter(finished_at__lt=at)
-        .order_by("-finished_at")
-        .values_list("started_at", flat=True)
-        .first()
-        for at in times
-    }
-    return {at: bound for at, bound in found.items() if bound is not None}
-
-
-def _by_kind(keys: Iterable[ResourceKey]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for kind, remote_id in keys:
-        grouped.setdefault(kind, []).append(remote_id)
-    return grouped

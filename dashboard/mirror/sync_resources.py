@@ -1,8 +1,9 @@
 """Mirror groups of resources of a connection: list, compare, ask for what is missing, write. The same for all kinds.
 
-The groups of a pass are listed side by side over one session, and each is written as soon as its own listings are in:
-a listing that hangs delays its group and no other. The listing carries everything that a row shows (contract 5 to 9,
-13); what only a GET by id tells (events, curves, checkpoints) is read apart, by sync_details.py.
+The groups of a pass are listed side by side over one session; those listed at about the same time are written together,
+and each by itself when that fails: a listing that hangs or cannot be written costs its group and no other. The listing
+carries everything that a row shows (contract 5 to 9, 13); what only a GET by id tells (events, curves, checkpoints) is
+read apart, by sync_details.py.
 """
 
 import asyncio
@@ -21,10 +22,16 @@ from dashboard.mirror.fetch import Answer
 from dashboard.mirror.groups import Group
 from dashboard.mirror.kinds.source import EVERYWHERE, Source
 from dashboard.mirror.models import Project, Resource, SyncRun
+from dashboard.mirror.observations import Written
 from dashboard.mirror.runs import Recording, find_previous_start, record_runs
 from dashboard.mirror.session import Clock, Session, open_session, pause_collection
 from dashboard.mirror.store_malformed import keep_malformed
-from dashboard.mirror.store_resources import ResourceObservation, SeenResource, store_resources
+from dashboard.mirror.store_resources import (
+    ResourceObservation,
+    SeenResource,
+    store_resources,
+    store_together,
+)
 from dashboard.together_api import payloads
 from dashboard.together_api.errors import ApiError, NotFoundError, PermissionDeniedError, is_absent
 from dashboard.together_api.pagination import Listing
@@ -34,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 # GETs that confirm an absence, per group and pass; the rest waits for the next one.
 MOST_CONFIRMATIONS = 50
+# Groups listed within this time of the first (seconds) are written in one transaction with it; a later one by itself.
+TOGETHER_WITHIN_SECONDS = 0.5
 
 # Kind, scope and remote id.
 Key = tuple[str, str, str]
@@ -60,6 +69,10 @@ class Pass:
     recording: Recording
     known: KnownResources
     findings: Findings = field(default_factory=Findings)
+
+
+# A group whose listings are in, and the error of our own that ended it before.
+Listed = tuple[Pass, BaseException | None]
 
 
 def sync_groups(connection: Connection, groups: Sequence[Group], *, clock: Clock = timezone.now) -> None:
@@ -96,23 +109,18 @@ def _sync(
     passes = [Pass(group, recordings[group.run], known) for group in groups]
     failures: list[Exception] = []
     with open_session(connection, clock=clock) as session:
-        for one in _list_side_by_side(session, passes, project_ids):
-            try:
-                with one.recording.conclude():
-                    _finish(connection, one, session)
-            except Exception as error:  # the other groups come first
-                logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
-                failures.append(error)
+        for listed in _list_side_by_side(session, passes, project_ids):
+            failures += _finish(connection, listed, session)
     return failures
 
 
 def _list_side_by_side(
     session: Session, passes: Sequence[Pass], project_ids: Sequence[str]
-) -> Iterator[Pass]:
-    """List all groups at once; yield each as soon as all its listings were compared."""
+) -> Iterator[list[Listed]]:
+    """List all groups at once; yield those whose listings were all compared, with what went wrong, as they come."""
     gate = asyncio.Semaphore(fetch.CONCURRENCY)
 
-    async def list_group(one: Pass) -> Pass:
+    async def list_group(one: Pass) -> None:
         calls = {
             (source, scope): functools.partial(source.list, session.client, scope)
             for source in one.group.sources
@@ -120,39 +128,81 @@ def _list_side_by_side(
         }
         take = functools.partial(_compare_listing, one=one)
         await fetch.gather(calls, clock=session.clock, take=take, gate=gate)
-        return one
 
-    async def wait(pending: Collection["asyncio.Task[Pass]"]) -> set["asyncio.Task[Pass]"]:
-        done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    async def begin() -> dict["asyncio.Task[None]", Pass]:
+        return {asyncio.create_task(list_group(one)): one for one in passes}
+
+    async def wait(pending: Collection["asyncio.Task[None]"]) -> set["asyncio.Task[None]"]:
+        await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(pending, timeout=TOGETHER_WITHIN_SECONDS)
         return done
-
-    async def begin() -> set["asyncio.Task[Pass]"]:
-        return {asyncio.create_task(list_group(one)) for one in passes}
 
     pending = session.run(begin())
     while pending:
         done = session.run(wait(pending))
-        pending -= done
-        for task in done:
-            yield task.result()
+        yield [(pending.pop(task), task.exception()) for task in list(pending) if task in done]
 
 
-def _finish(connection: Connection, one: Pass, session: Session) -> None:
-    """Ask for what is missing and write everything of one group in one transaction."""
-    findings, tally = one.findings, one.recording.tally
+def _finish(connection: Connection, listed: Sequence[Listed], session: Session) -> list[Exception]:
+    """Write what was listed and end the runs; return what failed. The failure of a group costs the others nothing."""
+    failures: list[Exception] = []
+
+    def end(one: Pass, error: Exception) -> None:
+        one.recording.end(error)
+        if not isinstance(error, ApiError):
+            failures.append(error)
+
+    observed: dict[SyncRun.Resource, ResourceObservation] = {}
+    for one, failure in listed:
+        try:
+            if failure is not None:
+                raise failure
+            observed[one.group.run] = _observe(connection, one, session)
+        except Exception as error:  # the other groups come first
+            logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
+            end(one, error)
+    written = _store_together(connection, observed)
+    for one, _ in listed:
+        run = one.group.run
+        if run not in observed:
+            continue
+        try:
+            counts = written[run] if run in written else store_resources(connection, observed[run])
+        except Exception as error:  # the other groups come first
+            logger.exception("sync of %s failed for connection %s", one.group.run, connection.pk)
+            end(one, error)
+        else:
+            one.recording.tally.add_written(counts)
+            one.recording.end(None)
+    return failures
+
+
+def _store_together(
+    connection: Connection, observed: Mapping[SyncRun.Resource, ResourceObservation]
+) -> dict[SyncRun.Resource, Written]:
+    """Write all groups at once; nothing is written, and nothing returned, when one of them cannot be."""
+    try:
+        return dict(zip(observed, store_together(connection, list(observed.values())), strict=True))
+    except Exception:
+        logger.warning("writing each group by itself for connection %s", connection.pk, exc_info=True)
+        return {}
+
+
+def _observe(connection: Connection, one: Pass, session: Session) -> ResourceObservation:
+    """Ask for what is missing, keep what could not be read, and return what is to be written of one group."""
+    findings = one.findings
     looks = dict(sorted(findings.missing.items(), key=lambda pair: not pair[1])[:MOST_CONFIRMATIONS])
     gone = _confirm_gone(session, one.group.sources, looks)
     now = session.clock()
-    tally.note_malformed(
-        keep_malformed(connection, resource=one.group.run.value, items=findings.malformed, now=now)
-    )
+    count = keep_malformed(connection, resource=one.group.run.value, items=findings.malformed, now=now)
+    one.recording.tally.note_malformed(count)
     if not findings.seen and not looks:
-        return
+        return ResourceObservation(seen_before=None, observed_at=now)
 
     def choose(holds: Callable[[bool, bool], bool]) -> list[tuple[str, str]]:
         return [(key[0], key[2]) for key, is_second in looks.items() if holds(is_second, key in gone)]
 
-    observation = ResourceObservation(
+    return ResourceObservation(
         seen_before=find_previous_start(connection, one.group.run, before=one.recording.run),
         observed_at=now,
         seen=findings.seen,
@@ -160,7 +210,6 @@ def _finish(connection: Connection, one: Pass, session: Session) -> None:
         absent=choose(lambda is_second, is_gone: is_gone and is_second),
         found=choose(lambda is_second, is_gone: is_second and not is_gone),
     )
-    tally.add_written(store_resources(connection, observation))
 
 
 def _compare_listing(
