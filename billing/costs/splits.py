@@ -8,6 +8,7 @@ By usage means: in proportion to what each of the teams spent in the period on w
 where none of them spent anything, in equal parts.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,7 +55,7 @@ def cut_parts(
     by_usage = frozenset(one.meter_id for one in splits if one.method == CostSplit.Method.USAGE)
     spent = load_spent(by_usage) if by_usage else {}
     parts: list[SharePart] = []
-    for split, following in zip(splits, [*splits[1:], None], strict=True):
+    for split, following in itertools.zip_longest(splits, splits[1:]):
         until = split.valid_until or FOR_EVER
         if following is not None and following.meter_id == split.meter_id:
             until = min(until, following.valid_from)
