@@ -9,6 +9,7 @@ from django.db import DatabaseError
 from billing.bill_source import meter_bill
 from billing.deployment_source import meter_deployments
 from billing.ledger import PostingResult
+from billing.resource_source import meter_resources
 from dashboard.accounts.models import Connection
 from dashboard.core.locks import Lock, try_lock
 
@@ -16,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 Meterer = Callable[..., PostingResult]
 # Each meters the things of its kind, and none of another's.
-SOURCES: Sequence[Meterer] = (meter_deployments, meter_bill)
+SOURCES: Sequence[Meterer] = (meter_deployments, meter_resources, meter_bill)
 
 
 def meter_connection(connection: Connection, *, now: datetime) -> PostingResult | None:

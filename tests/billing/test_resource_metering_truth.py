@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from billing.amounts import TICKS_PER_NANO, ZERO, Cost, add_costs
-from billing.metering import Condition, SpanDraft, price_span
+from billing.metering import Condition, SpanDraft, count_us, price_span
 from billing.models import LedgerEntry, Meter, MeteredInterval, PriceEntry
 from billing.resource_source import meter_resources
 from dashboard.mirror.models import Resource
@@ -68,12 +68,19 @@ class Play:
         return add_costs(price_span(read_draft(row), until=now) for row in self.rows(remote_id))
 
     def bounds(self, remote_id: str) -> tuple[Decimal, Decimal]:
-        """Return the stated bounds in USD: of each interval its own, else its cost."""
+        """Return the stated bounds in USD: of each interval its own, else its cost.
+
+        What goes on has no bounds of its own yet: the bound of its start says how long the one before may have lasted.
+        """
         low = high = 0
+        rate_before = 0
         for row in self.rows(remote_id):
             cost = price_span(read_draft(row), until=self.mirror.clock())
             low += cost.low if row.bound_low is None else int(row.bound_low)
             high += cost.high if row.bound_high is None else int(row.bound_high)
+            if row.end is None and row.start_latest is not None:
+                high += rate_before * count_us(row.start, row.start_latest)
+            rate_before = row.rate_high
         return to_usd(low), to_usd(high)
 
     def rows(self, remote_id: str) -> list[MeteredInterval]:
