@@ -50,10 +50,13 @@ def ensure_meters(connection: Connection, *, now: datetime) -> dict[MeterKey, Me
         for (kind, remote_id), told in wanted.items()
         if (kind, remote_id) not in known
     ]
+    # What a disabled connection had is mirrored by another from then on, and metered by it.
+    enabled = Connection.objects.filter(is_enabled=True).exclude(pk=connection.pk)
+    others = set(enabled.values_list("pk", flat=True))
     changed: list[Meter] = []
     for key, told in wanted.items():
         meter = known.get(key)
-        if meter is None or meter.connection_id not in {None, connection.pk}:
+        if meter is None or meter.connection_id in others:
             continue
         if _update(meter, told):
             changed.append(meter)

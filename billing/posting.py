@@ -75,7 +75,7 @@ def plan_posting(
     plan = Plan()
     by_start = {one.draft.start: one for one in known}
     kept: set[int] = set()
-    wanted = [*_keep_heads(known, since), *drafts]
+    wanted = [*_keep_heads(known, since), *_keep_known(known, drafts)]
     for draft in wanted:
         is_settled = draft.end is not None and draft.end <= settled_until
         old = by_start.get(draft.start)
@@ -110,6 +110,37 @@ def _keep_heads(known: Sequence[KnownSpan], since: datetime) -> list[SpanDraft]:
         for one in known
         if one.draft.start < since and (one.draft.end is None or one.draft.end > since)
     ]
+
+
+def _keep_known(known: Sequence[KnownSpan], drafts: Sequence[SpanDraft]) -> list[SpanDraft]:
+    """Return the drafts with posted knowledge put back where they know nothing.
+
+    What was once seen and posted does not become unknown because its evidence is no longer told: a feed forgets, and
+    another connection begins with an empty mirror.
+    """
+    certain = [one.draft for one in known if one.is_settled and one.draft.condition != Condition.UNKNOWN]
+    wanted: list[SpanDraft] = []
+    for draft in drafts:
+        inside = [one for one in certain if draft.condition == Condition.UNKNOWN and _is_inside(one, draft)]
+        position = draft.start
+        for one in inside:
+            if position < one.start:
+                wanted.append(_unbounded(draft, position, one.start))
+            wanted.append(one)
+            position = one.end or position
+        if not inside:
+            wanted.append(draft)
+        elif draft.end is None or position < draft.end:
+            wanted.append(_unbounded(draft, position, draft.end))
+    return wanted
+
+
+def _is_inside(one: SpanDraft, other: SpanDraft) -> bool:
+    return one.end is not None and other.start <= one.start and (other.end is None or one.end <= other.end)
+
+
+def _unbounded(draft: SpanDraft, start: datetime, end: datetime | None) -> SpanDraft:
+    return replace(draft, start=start, end=end, bound_low=None, bound_high=None)
 
 
 def _says_same(old: KnownSpan, draft: SpanDraft) -> bool:
