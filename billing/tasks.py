@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task, shared_task
 from django.utils import timezone
 
-from billing import agreements, bill_alerts, bill_import, forecasts, ownership, passes, rules
+from billing import agreements, bill_alerts, bill_import, forecasts, ownership, passes, reports, rules
 from billing.meters import account_of
 from dashboard.accounts.models import Connection, User
 from dashboard.core.locks import Lock, try_lock
@@ -69,3 +69,9 @@ def _compare(account_id: str, *, changed: Iterable[datetime]) -> None:
             bill_alerts.judge_days(
                 account_id, agreements.reconcile(account_id, now=now, changed=changed), now=now
             )
+
+
+@shared_task(name="billing.send_reports")
+def send_reports() -> None:
+    """Send the scheduled reports that are due; claimed row by row, so that two workers do not send one twice."""
+    reports.send_due(now=timezone.now())

@@ -64,5 +64,7 @@ app.conf.beat_schedule = {
     "assign-owners": every(60, "billing.assign_owners", queue="default"),
     # Pages share a forecast for ten minutes (billing/forecasts.py).
     "refresh-forecasts": every(300, "billing.refresh_forecasts", queue="default"),
+    # Due times are rows (billing/reports.py).
+    "send-reports": every(60, "billing.send_reports", queue="default"),
     "prune": every(3600, "mirror.prune", queue="sync"),
 }

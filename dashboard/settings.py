@@ -141,6 +141,9 @@ TOGETHER_API_KEY = env.read_text("TOGETHER_API_KEY", default="")
 # True when the bundled simulator answers: pages then say that the organisation is a demonstration.
 SIMULATED = env.read_flag("SIMULATED", default=False)
 
+# Reports go to https addresses in the internet; a receiver in the own network must be allowed to all who may add one.
+WEBHOOKS_MAY_REACH_PRIVATE_ADDRESSES = env.read_flag("WEBHOOKS_MAY_REACH_PRIVATE_ADDRESSES", default=False)
+
 # --- Sign-in ------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]

@@ -1,7 +1,7 @@
 """CSV, written a part at a time; no cell of text is taken for a formula by a spreadsheet. Pure."""
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -59,7 +59,7 @@ def write_csv(
     rows: Iterable[Sequence[object]],
     *,
     write_cell: Callable[[object], str] = format_cell,
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the file: its head at once, then parts of some hundred rows."""
     buffer = _Buffer()
     writer = csv.writer(buffer, lineterminator="\r\n")

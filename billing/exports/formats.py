@@ -1,7 +1,7 @@
 """The files that can be had, and the one way to write each of them."""
 
 import enum
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -70,7 +70,7 @@ class Order:
         return f"costs-{self.format}{basis}-{first}-{last}.{self.file_type}"
 
 
-def write_file(order: Order, *, now: datetime) -> Iterator[bytes]:
+def write_file(order: Order, *, now: datetime) -> Generator[bytes, None, None]:
     """Yield the file in parts; in memory is never more than one of them. Raises django.db.DatabaseError."""
     wanted = _settle(order, now=now)
     if order.format.is_focus:

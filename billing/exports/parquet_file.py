@@ -1,6 +1,6 @@
 """Parquet, a row group at a time: exact decimals and UTC instants, memory for one group."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from itertools import islice
 
 import pyarrow as pa
@@ -50,7 +50,7 @@ def write_parquet(
     numbers: Collection[str],
     times: Collection[str],
     flags: Collection[str] = (),
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """Yield the file. Raises pyarrow.ArrowInvalid for a number of more than 12 places, which would be rounded."""
     kinds = [(times, _TIME), (flags, pa.bool_()), (numbers, _NUMBER)]
     schema = pa.schema(

@@ -65,7 +65,9 @@ class BillReading(models.Model):
     changed_at = models.DateTimeField(null=True, help_text="when its lines last changed")
     # Where the next reading may begin: the cursor before the newest pages; empty: at the start.
     cursor = models.TextField(blank=True, db_default="")
-    malformed = models.PositiveIntegerField(db_default=0, help_text="windows and lines that could not be read")
+    malformed = models.PositiveIntegerField(
+        db_default=0, help_text="windows and lines that could not be read"
+    )
 
     class Meta:
         constraints = [
@@ -170,6 +172,9 @@ class Statement(models.Model):
         ordering = ["-month", "team_name"]
         constraints = [models.UniqueConstraint(fields=["month", "team_key"], name="statement_once")]
 
+    def __str__(self) -> str:
+        return f"{self.month:%B %Y}"
+
 
 class ReportSchedule(models.Model):
     """An export that is made and sent by itself."""
@@ -191,6 +196,9 @@ class ReportSchedule(models.Model):
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
 
+    def __str__(self) -> str:
+        return self.name
+
 
 class ReportDelivery(models.Model):
     """One try to make and send a scheduled report."""
@@ -205,6 +213,7 @@ class ReportDelivery(models.Model):
     at = models.DateTimeField()
     outcome = models.CharField(max_length=8, choices=Outcome.choices)
     detail = models.TextField(blank=True)
+    retry_at = models.DateTimeField(null=True, help_text="when the same is tried again; None: it is not")
 
     class Meta:
         ordering = ["-at", "-pk"]
