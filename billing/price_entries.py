@@ -4,7 +4,6 @@ What is posted at a known price stays as it is: no entry may begin, and none may
 Where the price was unknown an entry may begin in the past; metering then posts the corrections.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -159,7 +158,7 @@ def _refuse_posted(sku: str, start: datetime, end: datetime | None) -> None:
         )
 
 
-def _describe(entry: PriceEntry | Discount) -> Mapping[str, Any]:
+def _describe(entry: PriceEntry | Discount) -> dict[str, Any]:
     return {
         "sku": entry.sku,
         "valid_from": entry.valid_from.isoformat(),

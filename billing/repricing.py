@@ -23,26 +23,17 @@ def load_newly_priced(meter_ids: Collection[int], *, book: PriceBook) -> dict[in
         lump_nano_usd=0,
     )
     found: dict[int, datetime] = {}
-    groups = unpriced.values("meter_id", "sku").annotate(first=Min("start"), last=Max("end"))
-    for group in groups.order_by("meter_id", "sku"):
-        start = _find_priced(unpriced, group, book)
-        if start is not None:
-            meter_id = group["meter_id"]
-            found[meter_id] = min(start, found.get(meter_id, start))
+    groups = unpriced.values_list("meter_id", "sku").annotate(first=Min("start"), last=Max("end"))
+    for meter_id, sku, first, last in groups.order_by("meter_id", "sku"):
+        for step in book.steps(sku, start=first, end=last):
+            rows = unpriced.filter(meter=meter_id, sku=sku, end__gt=step.start, start__lt=step.end)
+            start = _find_start(rows) if step.nano is not None else None
+            if start is not None:
+                found[meter_id] = min(start, found.get(meter_id, start))
+                break
     return found
 
 
-def _find_priced(
-    unpriced: "QuerySet[MeteredInterval]", group: dict[str, datetime], book: PriceBook
-) -> datetime | None:
-    """Return the start of the first of a group's intervals that the book prices, in part at least."""
-    for step in book.steps(str(group["sku"]), start=group["first"], end=group["last"]):
-        if step.nano is None:
-            continue
-        rows = unpriced.filter(
-            meter_id=group["meter_id"], sku=group["sku"], end__gt=step.start, start__lt=step.end
-        )
-        start: datetime | None = rows.aggregate(start=Min("start"))["start"]
-        if start is not None:
-            return start
-    return None
+def _find_start(rows: "QuerySet[MeteredInterval]") -> datetime | None:
+    start: datetime | None = rows.aggregate(start=Min("start"))["start"]
+    return start

@@ -35,14 +35,14 @@ def list_polled(changes: Iterable[Change], *, sku: str) -> list[Edge]:
         Edge(
             change.at,
             change.state,
-            0 if change.state == GONE else change.units,
-            0 if change.state == GONE else change.units,
+            units,
+            units,
             POLL if change.is_poll else PHASE,
             change.not_before,
             sku,
         )
         for change in changes
-        if change.units is not None or change.state == GONE
+        if (units := 0 if change.state == GONE else change.units) is not None
     ]
 
 

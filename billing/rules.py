@@ -3,6 +3,8 @@
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
+from django.db import transaction
+
 from billing.models import BillingRules
 from dashboard.accounts import audit
 
@@ -17,6 +19,7 @@ def reporting_zone(rules: BillingRules) -> tzinfo:
     return UTC if rules.reporting_zone == "UTC" else ZoneInfo(rules.reporting_zone)
 
 
+@transaction.atomic
 def save_rules(rules: BillingRules, *, actor: audit.Actor, before: BillingRules) -> None:
     """Store the rules. What is posted already stays as it was counted."""
     rules.pk = 1

@@ -6,9 +6,11 @@ of the mirror (mirror/kinds/): `cluster/<GPU>/ON_DEMAND`, `cluster/<GPU>/RESERVE
 """
 
 import re
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+# Storage is quoted per month of 365 x 24 / 12 hours (core/money.py).
 HOURS_PER_MONTH: Final = 730
 _DEPLOYMENT = ("v1", "v2")
 _SIZE = re.compile(r"^(\d+)x[_-]?(?:nvidia[_-])?(.+)$", re.IGNORECASE)
@@ -70,6 +72,24 @@ def unit_of(sku: str) -> Unit:
         "tokens": Unit.MILLION_TOKENS,
     }
     return known.get(family, Unit.OTHER)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """How a price is written for people: ``per TiB and month``; it is the price of a unit times `factor`."""
+
+    words: str
+    factor: int = 1
+
+
+def quote_of(sku: str) -> Quote:
+    """Return how prices of the SKU are quoted."""
+    unit = unit_of(sku)
+    if unit is Unit.MILLION_TOKENS:
+        return Quote("per million tokens")
+    if unit is Unit.TIB:
+        return Quote("per TiB and month", HOURS_PER_MONTH)
+    return Quote(f"per {unit.value} and hour")
 
 
 def describe_sku(sku: str) -> str:
