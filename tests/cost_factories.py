@@ -1,10 +1,14 @@
 """Objects of billing for tests: meters, intervals, owners. Times default to `NOW`; an ended interval is settled."""
 
 import itertools
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
+from billing.amounts import TICKS_PER_NANO
 from billing.models import (
+    AgreementCause,
+    AgreementDay,
     Condition,
     IntervalSource,
     Meter,
@@ -99,3 +103,39 @@ def make_ownership(meter: Meter, *, team: Team | None = None, **fields: Any) -> 
         "source": Ownership.Source.MANUAL if team else Ownership.Source.NOBODY,
     }
     return Ownership.objects.create(meter=meter, **(defaults | fields))
+
+
+def make_agreement(
+    meter: Meter | None = None,
+    *,
+    day: date | None = None,
+    projected: str = "0",
+    metered: str = "0",
+    billed: str | None = "0",
+    to_metered: dict[str, str] | None = None,
+    to_billed: dict[str, str] | None = None,
+    **fields: Any,
+) -> AgreementDay:
+    """Return a compared day of a meter, or of what matches none; amounts and causes in dollars."""
+    day = day or NOW.date()
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    defaults = {
+        "billing_account_id": ORGANISATION,
+        "zone": "UTC",
+        "start": start,
+        "end": start + timedelta(days=1),
+        "projected": _ticks(projected),
+        "metered_low": _ticks(metered),
+        "metered_high": _ticks(metered),
+        "billed": None if billed is None else _ticks(billed),
+        "computed_at": NOW,
+    }
+    row = AgreementDay.objects.create(meter=meter, day=day, **(defaults | fields))
+    for step, causes in (("metered", to_metered), ("billed", to_billed)):
+        for cause, dollars in (causes or {}).items():
+            AgreementCause.objects.create(agreement=row, step=step, cause=cause, ticks=_ticks(dollars))
+    return row
+
+
+def _ticks(dollars: str) -> int:
+    return int(Decimal(dollars) * 1_000_000_000 * TICKS_PER_NANO)

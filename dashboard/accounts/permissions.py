@@ -142,6 +142,11 @@ ROUTES: dict[str, Route] = {
     "costs": _page(),
     "costs_intervals": _page(),
     "costs_interval": _page(),
+    # Against the bill: the whole organisation's
+    "costs_bill": _page(Right.SEE_ALL_PROJECTS),
+    "costs_bill_day": _page(Right.SEE_ALL_PROJECTS),
+    "costs_bill_meter": _page(Right.SEE_ALL_PROJECTS),
+    "costs_bill_evidence": _page(Right.SEE_ALL_PROJECTS),
     # Owners of cost: what is seen and for which team is asked in web/costs/{owner_meter,unowned}.py
     "costs_owners": _page(Right.MANAGE_COSTS),
     "costs_owners_rule_add": _act(Right.MANAGE_COSTS, "ownership.rule_added", methods=FORM),
@@ -158,6 +163,7 @@ ROUTES: dict[str, Route] = {
     # Overview, endpoints and acts. Whether a person may act on this endpoint depends on its team: web/targets.py
     "healthz": _public(GET, background=True),
     "overview": _page(),
+    "overview_money": Route(right=Right.VIEW, methods=GET, background=True),
     "notices": Route(right=Right.VIEW, methods=GET, background=True),
     "burn_meter": Route(right=Right.VIEW, methods=GET, background=True),
     "live": Route(right=Right.VIEW, methods=GET, background=True),

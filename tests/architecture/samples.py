@@ -99,6 +99,7 @@ def make_world() -> World:
     meter = cost_factories.make_meter(deployment=deployment)
     cost_factories.make_ownership(meter, team=team)
     cost_factories.make_interval(meter, start=factories.NOW - timedelta(hours=1), end=factories.NOW)
+    cost_factories.make_agreement(meter)
     return World(
         meter=meter,
         offered=offered,
@@ -191,7 +192,14 @@ def _interval(world: World) -> dict[str, Any]:
     return {"pk": world.meter.pk, "moment": (factories.NOW - timedelta(minutes=30)).isoformat()}
 
 
+def _bill_day(world: World) -> dict[str, Any]:
+    return {"day": factories.NOW.date().isoformat()}
+
+
 ADDRESSES: dict[str, Address] = {
+    "costs_bill_day": Address(_bill_day),
+    "costs_bill_meter": Address(_meter),
+    "costs_bill_evidence": Address(lambda world: _bill_day(world) | _meter(world)),
     "costs_interval": Address(_interval, is_scoped=True),
     "endpoint": Address(_endpoint, is_scoped=True),
     "endpoint_events": Address(_endpoint, is_scoped=True),

@@ -2,10 +2,23 @@
 
 from django.urls import path
 
-from dashboard.web.costs import explorer, intervals, owner_meter, owner_rules, owners, unowned
+from dashboard.web.costs import (
+    bill,
+    bill_evidence,
+    explorer,
+    intervals,
+    owner_meter,
+    owner_rules,
+    owners,
+    unowned,
+)
 
 urlpatterns = [
     path("", explorer.show_costs, name="costs"),
+    path("bill/", bill.show_bill, name="costs_bill"),
+    path("bill/resources/<int:pk>/", bill.show_meter, name="costs_bill_meter"),
+    path("bill/<str:day>/", bill.show_day, name="costs_bill_day"),
+    path("bill/<str:day>/<int:pk>/", bill_evidence.show_evidence, name="costs_bill_evidence"),
     path("intervals/", intervals.show_intervals, name="costs_intervals"),
     path("meters/<int:pk>/at/<str:moment>/", intervals.show_interval, name="costs_interval"),
     path("owners/", owners.list_owners, name="costs_owners"),
