@@ -39,7 +39,7 @@ from dashboard.web.page import page_context
 from dashboard.web.resources.addresses import address_of_resource, resolve
 from dashboard.web.snapshot import take_snapshot
 
-ROWS_PER_PAGE = 100
+ROWS_PER_PAGE = 50
 MOST_EDGES = 20
 MICROSECOND = timedelta(microseconds=1)
 
