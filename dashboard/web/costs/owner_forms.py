@@ -25,14 +25,14 @@ class TagsField(forms.CharField):
     widget = forms.Textarea
 
     def __init__(self, **kwargs: Any) -> None:
-        defaults = {"required": False, "label": "Tags", "help_text": "One a line: key=value."}
+        defaults: dict[str, Any] = {"required": False, "label": "Tags", "help_text": "One a line: key=value."}
         super().__init__(**(defaults | kwargs))
 
     def prepare_value(self, value: object) -> object:
         """Return a dict as lines; what was typed stays as it is."""
         return write_tags(value) if isinstance(value, dict) else value
 
-    def clean(self, value: Any) -> dict[str, str]:  # type: ignore[override]  # text in, tags out
+    def clean(self, value: Any) -> dict[str, str]:
         """Return the tags. Raises ValidationError that names the line."""
         tags: dict[str, str] = {}
         for number, line in enumerate(str(super().clean(value)).splitlines(), start=1):

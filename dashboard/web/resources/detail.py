@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from celery import current_app
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from kombu.exceptions import OperationalError
 
+from billing.models import MeterKind
 from dashboard.accounts.visibility import may_operate
 from dashboard.core import resource_states
 from dashboard.mirror.groups import GROUP_OF
 from dashboard.mirror.models import Resource, ResourceDocument, ResourceKind, SyncRun
 from dashboard.mirror.querysets import one_snapshot
+from dashboard.web.costs.owner_lines import load_owner_lines
 from dashboard.web.htmx import is_partial, render_page
 from dashboard.web.page import group_context
 from dashboard.web.resources.acts import find_last_receipt, load_acts
@@ -73,13 +76,14 @@ def build_frame(
         "burn": row.burn,
         "parent_label": parent[0],
         "parent_url": parent[1],
-        "topics": f"{resource.kind},actions,projects,endpoints",
+        "topics": f"{resource.kind},actions,projects,endpoints,ownership",
         "feed": read_resource_feed(resource, before=newest(now), limit=EVENTS_ON_PAGE),
         "timeline": load_timeline(resource, now=now),
         "targets": targets,
         "users": users,
         "links": (*targets, *users),
         "unit": resource_states.UNITS.get(resource.kind, ""),
+        "owner_lines": load_owner_lines(Q(meter__resource=resource)) if resource.kind in MeterKind else (),
         "acts": acts,
         "last_receipt": find_last_receipt(resource, now=now),
         "may_act": may_act,

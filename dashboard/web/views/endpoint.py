@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.dateparse import parse_datetime
@@ -23,6 +24,7 @@ from dashboard.mirror.state_history import load_edges
 from dashboard.mirror.traffic_history import BUCKET, TrafficDay, load_days, load_rates, next_half_hour
 from dashboard.web import lanes
 from dashboard.web.charts import Chart, Series
+from dashboard.web.costs.owner_lines import load_owner_lines
 from dashboard.web.feed import read_feed
 from dashboard.web.htmx import render_page
 from dashboard.web.labels import describe_replicas, shorten_hardware
@@ -100,6 +102,7 @@ def show_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
             "chart": chart,
             "chart_rows": list(zip(chart.labels, chart.series[0].values, strict=True)) if chart else [],
             "feed": read_feed(endpoint, before=now + timedelta(minutes=5), limit=EVENTS_ON_PAGE),
+            "owner_lines": load_owner_lines(Q(meter__endpoint=pk)),
             "acts": [_describe_act(one, present) for one in acts],
             "last_stop": find_last_stop(endpoint, now=now),
             "may_act": may_act,
