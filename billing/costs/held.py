@@ -76,7 +76,7 @@ _TENURE = """tenure AS (
 )"""
 
 _OWNED = """owned AS (
-    SELECT *, 0::numeric AS part_from, 1::numeric AS part_to, 1::numeric AS whole FROM tenure
+    SELECT *, FALSE AS is_shared, 0::numeric AS part_from, 1::numeric AS part_to, 1::numeric AS whole FROM tenure
 )"""
 
 # `split` comes as arrays: the shares of one meter do not overlap in time but for the teams of one split.
@@ -91,29 +91,29 @@ taken AS MATERIALIZED (
     SELECT meter_id, range_agg(tstzrange(since, until)) AS stretches FROM split GROUP BY meter_id
 ),
 owned AS (
-    SELECT tenure.*, 0::numeric AS part_from, 1::numeric AS part_to, 1::numeric AS whole
+    SELECT tenure.*, FALSE AS is_shared, 0::numeric AS part_from, 1::numeric AS part_to, 1::numeric AS whole
     FROM tenure WHERE meter_id NOT IN (SELECT meter_id FROM taken)
     UNION ALL
-    SELECT tenure.meter_id, lower(rest), upper(rest), team_id, team_name, owner, cost_centre, tags, 0, 1, 1
+    SELECT tenure.meter_id, lower(rest), upper(rest), team_id, team_name, owner, cost_centre, tags,
+        FALSE, 0, 1, 1
     FROM tenure JOIN taken ON taken.meter_id = tenure.meter_id,
         unnest(tstzmultirange(tstzrange(since, until)) - stretches) AS rest
     UNION ALL
     SELECT tenure.meter_id, greatest(tenure.since, split.since), least(tenure.until, split.until), split.team_id,
-        '', tenure.owner, tenure.cost_centre, tenure.tags, split.part_from, split.part_to, split.whole
+        '', tenure.owner, tenure.cost_centre, tenure.tags,
+        split.part_from > 0 OR split.part_to < split.whole, split.part_from, split.part_to, split.whole
     FROM tenure JOIN split ON split.meter_id = tenure.meter_id
         AND split.since < tenure.until AND split.until > tenure.since
 )"""
 
 _HELD_BY_OWNER = """held AS MATERIALIZED (
-    SELECT owned.meter_id, owned.since, owned.until, {key} AS key, part_from, part_to, whole
+    SELECT owned.meter_id, owned.since, owned.until, {key} AS key, is_shared, part_from, part_to, whole
     FROM owned JOIN scope ON scope.id = owned.meter_id
-    WHERE {wanted}
+    WHERE owned.since < %(end)s AND owned.until > %(start)s AND {wanted}
 )"""
 
-_HELD = """held AS MATERIALIZED (
-    SELECT scope.id AS meter_id, '-infinity'::timestamptz AS since, 'infinity'::timestamptz AS until, scope.key,
-        0::numeric AS part_from, 1::numeric AS part_to, 1::numeric AS whole
-    FROM scope
+_HELD = """held AS (
+    SELECT scope.id AS meter_id, scope.key FROM scope
 )"""
 
 _SEEN = """(
@@ -135,7 +135,7 @@ def needs_owners(query: CostQuery, *, is_restricted: bool) -> bool:
 
 
 def write_held(query: CostQuery, *, by_owner: bool, has_splits: bool) -> str:
-    """Return the common table expressions up to `held`: meter_id, since, until, key, part_from, part_to, whole."""
+    """Return the common table expressions up to `held`: meter_id and key; by owner also since, until and the part."""
     meter_key = "''" if query.group_by in _OWNER_KEYS else KEYS[query.group_by]
     wanted = [
         f"{KEYS[group]} = ANY(%({name})s)"

@@ -17,9 +17,9 @@ from billing.models import Condition, MeteredInterval, Span, Use
 from dashboard.core.periods import Period
 
 _MICROSECOND = timedelta(microseconds=1)
-_COUNT = "SELECT count(*) FROM slice WHERE since < until"
-_ROWS = """SELECT id, key, since, until, part_from, part_to, whole FROM slice WHERE since < until
-ORDER BY since DESC, id DESC, part_from LIMIT %(limit)s OFFSET %(offset)s"""
+_COUNT = "SELECT count(*) FROM slice"
+_ROWS = """SELECT id, key, since, until, {part} FROM slice
+ORDER BY since DESC, id DESC, 5 LIMIT %(limit)s OFFSET %(offset)s"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +69,15 @@ def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: i
         return IntervalPage([], 0)
     parts = load_parts(query.period, now=now)
     held = write_held(query, by_owner=True, has_splits=bool(parts))
-    # The slices stand before `piece`, which is not read here.
-    statement = f"WITH {held},\n{write_slices(query, is_cut=False)}\n"
+    slices = write_slices(query, by_owner=True, has_splits=bool(parts))
+    statement = f"WITH {held},\n{slices}\n"
+    part = "part_from, part_to, whole" if parts else "0, 1, 1"
     named = {
         "seen_teams": sight.team_ids,
         "sees_unowned": sight.sees_unowned,
         "now": now,
         "start": query.period.start,
         "end": query.period.end,
-        "without": [],
         "offset": offset,
         "limit": limit,
         **filter_parameters(query),
@@ -86,13 +86,13 @@ def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: i
     with connection.cursor() as cursor:
         cursor.execute(statement + _COUNT, named)
         count = cursor.fetchone()[0]
-        cursor.execute(statement + _ROWS, named)
+        cursor.execute(statement + _ROWS.format(part=part), named)
         found = cursor.fetchall()
     intervals = MeteredInterval.objects.select_related("meter").in_bulk({row[0] for row in found})
     labels = load_labels(GroupBy.TEAM, {row[1] for row in found})
     rows = []
-    for pk, key, since, until, *part in found:
-        shared, period = Part(*map(int, part)), Period(since, until)
+    for pk, key, since, until, *borne in found:
+        shared, period = Part(*map(int, borne)), Period(since, until)
         cost = price_slice(intervals[pk], period, part=shared)
         rows.append(IntervalRow(intervals[pk], period, cost, key, labels[key], shared))
     return IntervalPage(rows, count)
@@ -110,7 +110,8 @@ def price_slice(span: Span, period: Period, *, part: Part = WHOLE) -> Cost:
 
     low = share(span.rate_low * since, span.rate_low * billed_until + lump)
     high = share(span.rate_high * since, span.rate_high * billed_until + lump)
-    is_idle = span.use == Use.IDLE
+    is_unknown = span.condition == Condition.UNKNOWN
+    is_idle = span.use == Use.IDLE and not is_unknown
     is_unpriced = (
         span.condition == Condition.BILLS and span.nano_usd_per_hour is None and not span.lump_nano_usd
     )
@@ -121,7 +122,7 @@ def price_slice(span: Span, period: Period, *, part: Part = WHOLE) -> Cost:
         low if is_idle else 0,
         high if is_idle else 0,
         time if is_unpriced else 0,
-        time if span.condition == Condition.UNKNOWN else 0,
+        time if is_unknown else 0,
     )
 
 

@@ -8,43 +8,51 @@ from billing.costs.queries import CostQuery, GroupBy
 
 # Intervals that bill end within a day of their start (the database sees to it), so that an index range finds them;
 # those that go on, and those of which nothing is known, may have begun long before.
-_SLICE = """slice AS (
-    SELECT interval.id, {key} AS key, held.part_from, held.part_to, held.whole,
-        interval.start, interval."end", interval.rate_low, interval.rate_high, interval.rounding_us,
-        interval.lump_nano_usd AS lump, interval.use = 'idle' AS is_idle,
-        interval.condition = 'unknown' AS is_unknown,
-        interval.condition = 'bills' AND interval.nano_usd_per_hour IS NULL AND interval.lump_nano_usd = 0
-            AS is_unpriced,
-        greatest(interval.start, held.since, %(start)s) AS since,
-        least(coalesce(interval."end", %(now)s), held.until, %(end)s) AS until
-    FROM (
-        SELECT * FROM billing_meteredinterval
-        WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(end)s
-        UNION ALL
-        SELECT * FROM billing_meteredinterval
-        WHERE condition <> 'free' AND ("end" IS NULL OR condition = 'unknown')
-            AND start < %(start)s::timestamptz - interval '24 hours'
-    ) AS interval
-    JOIN held ON held.meter_id = interval.meter_id
-        AND held.since < coalesce(interval."end", %(now)s) AND held.until > interval.start
-    WHERE coalesce(interval."end", %(now)s) > %(start)s AND interval.start < coalesce(interval."end", %(now)s)
-        AND {wanted}
+_FOUND = """found AS (
+    SELECT * FROM billing_meteredinterval
+    WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(end)s
+        AND ("end" > %(start)s OR "end" IS NULL)
+        AND ("end" IS NOT NULL OR start < %(now)s AND %(start)s < %(now)s)
+    UNION ALL
+    SELECT * FROM billing_meteredinterval
+    WHERE condition <> 'free' AND ("end" IS NULL OR condition = 'unknown')
+        AND start < %(start)s::timestamptz - interval '24 hours'
+        AND ("end" > %(start)s OR "end" IS NULL) AND ("end" IS NOT NULL OR %(start)s < %(now)s)
 )"""
 
-_ONE_PIECE = """piece AS (
-    SELECT slice.*, 0 AS place FROM slice WHERE since < until
+# Interval, period and stretch of `held` overlap two by two, and so all three: a slice is never empty.
+_SLICE = """slice AS (
+    SELECT found.id, {key} AS key, {parts}
+        found.start, found."end", found.rate_low, found.rate_high, found.rounding_us, found.lump_nano_usd AS lump,
+        CASE WHEN found.condition = 'unknown' THEN 'unknown'
+            WHEN found.nano_usd_per_hour IS NULL AND found.lump_nano_usd = 0 THEN 'unpriced'
+            WHEN found.use = 'idle' THEN 'idle' ELSE '' END AS mark,
+        greatest(found.start, {since}%(start)s) AS since,
+        least(coalesce(found."end", %(now)s), {until}%(end)s) AS until
+    FROM found JOIN held ON held.meter_id = found.meter_id{overlap}
+    WHERE {wanted}
 )"""
-# width_bucket finds the piece by bisection; nearly all slices lie in one.
-_PIECES = """spread AS (
-    SELECT slice.*, generate_series(
-        width_bucket(since, %(edges)s::timestamptz[]),
-        width_bucket(until - interval '1 microsecond', %(edges)s::timestamptz[])
+_OVERLAP = """
+        AND held.since < coalesce(found."end", %(now)s) AND held.until > found.start"""
+
+_ONE_PIECE = """piece AS (
+    SELECT slice.*, 0 AS place FROM slice
+)"""
+# width_bucket finds the piece by bisection; nearly all slices lie in one, which the planner must not take for many.
+_PIECES = """placed AS (
+    SELECT slice.*, width_bucket(since, %(edges)s::timestamptz[]) AS first,
+        width_bucket(until - interval '1 microsecond', %(edges)s::timestamptz[]) AS last
+    FROM slice
+),
+spread AS (
+    SELECT placed.*, unnest(
+        CASE WHEN first = last THEN ARRAY[first] ELSE ARRAY(SELECT generate_series(first, last)) END
     ) AS number
-    FROM slice WHERE since < until
+    FROM placed
 ),
 piece AS (
-    SELECT key, part_from, part_to, whole, start, "end", rate_low, rate_high, rounding_us, lump, is_idle, is_unknown,
-        is_unpriced, number - 1 AS place,
+    SELECT key, {parts} start, "end", rate_low, rate_high, rounding_us, lump, mark,
+        number - 1 AS place,
         greatest(since, (%(edges)s::timestamptz[])[number]) AS since,
         least(until, (%(edges)s::timestamptz[])[number + 1]) AS until
     FROM spread
@@ -55,24 +63,24 @@ _LUMP = "3600000000::numeric"
 _SINCE_US = "round(date_part('epoch', since - start) * 1e6)::bigint"
 _UNTIL_US = "round(date_part('epoch', until - start) * 1e6)::bigint"
 
+_TIMES = """
+    coalesce(sum(us) FILTER (WHERE mark = 'unpriced'), 0), coalesce(sum(us) FILTER (WHERE mark = 'unknown'), 0)"""
 # Microseconds are added up per rate in machine integers; one multiplication per rate follows.
-WHOLE_CELLS = f"""SELECT key, place,
+_WHOLE_CELLS = f"""SELECT key, place,
     sum(rate_low * billed_us + lump * {_LUMP}), sum(rate_high * billed_us + lump * {_LUMP}),
-    coalesce(sum(rate_low * billed_us + lump * {_LUMP}) FILTER (WHERE is_idle), 0),
-    coalesce(sum(rate_high * billed_us + lump * {_LUMP}) FILTER (WHERE is_idle), 0),
-    coalesce(sum(us) FILTER (WHERE is_unpriced), 0), coalesce(sum(us) FILTER (WHERE is_unknown), 0)
+    coalesce(sum(rate_low * billed_us + lump * {_LUMP}) FILTER (WHERE mark = 'idle'), 0),
+    coalesce(sum(rate_high * billed_us + lump * {_LUMP}) FILTER (WHERE mark = 'idle'), 0),{_TIMES}
 FROM (
-    SELECT key, place, rate_low, rate_high, is_idle, is_unpriced, is_unknown,
-        sum(us) AS us, sum(us + CASE WHEN has_ended THEN rounding_us ELSE 0 END) AS billed_us,
-        sum(CASE WHEN has_ended THEN lump ELSE 0 END) AS lump
+    SELECT key, place, rate_low, rate_high, mark,
+        sum(us) AS us, sum(us + CASE WHEN until = "end" THEN rounding_us ELSE 0 END) AS billed_us,
+        sum(CASE WHEN until = "end" THEN lump ELSE 0 END) AS lump
     FROM (
-        SELECT *, round(date_part('epoch', until - since) * 1e6)::bigint AS us,
-            coalesce(until = "end", FALSE) AS has_ended
-        FROM piece WHERE part_from = 0 AND part_to = whole
-    ) AS measured
-    GROUP BY key, place, rate_low, rate_high, is_idle, is_unpriced, is_unknown
+        SELECT *, round(date_part('epoch', until - since) * 1e6)::bigint AS us FROM piece
+    ) AS measured"""  # noqa: S608 - constants of this module
+_BY_RATE = """
+    GROUP BY key, place, rate_low, rate_high, mark
 ) AS by_rate
-GROUP BY key, place"""  # noqa: S608 - constants of this module
+GROUP BY key, place"""
 
 
 def _share(amount: str) -> str:
@@ -90,29 +98,48 @@ def _share_of_time() -> str:
 
 
 # How remainders fall: billing/costs/splits.py.
-SHARED_CELLS = f"""SELECT key, place, sum(low), sum(high),
-    coalesce(sum(low) FILTER (WHERE is_idle), 0), coalesce(sum(high) FILTER (WHERE is_idle), 0),
-    coalesce(sum(us) FILTER (WHERE is_unpriced), 0), coalesce(sum(us) FILTER (WHERE is_unknown), 0)
+_SHARED_CELLS = f"""SELECT key, place, sum(low), sum(high),
+    coalesce(sum(low) FILTER (WHERE mark = 'idle'), 0), coalesce(sum(high) FILTER (WHERE mark = 'idle'), 0),{_TIMES}
 FROM (
-    SELECT key, place, is_idle, is_unpriced, is_unknown,
+    SELECT key, place, mark,
         {_share_of_rate("rate_low")} AS low, {_share_of_rate("rate_high")} AS high, {_share_of_time()} AS us
     FROM (
         SELECT *, until_us + CASE WHEN until = "end" THEN rounding_us ELSE 0 END AS billed_until_us,
             CASE WHEN until = "end" THEN lump ELSE 0 END AS ended_lump
         FROM (
             SELECT *, {_SINCE_US}::numeric AS since_us, {_UNTIL_US}::numeric AS until_us
-            FROM piece WHERE part_from > 0 OR part_to < whole
+            FROM piece WHERE is_shared
         ) AS measured
     ) AS ended
 ) AS shared
 GROUP BY key, place"""  # noqa: S608 - constants of this module
+PARTS = "is_shared, part_from, part_to, whole"
 
 
-def write_slices(query: CostQuery, *, is_cut: bool) -> str:
-    """Return the common table expressions from `held` to `piece`."""
-    key = "interval.sku" if query.group_by is GroupBy.SKU else "held.key"
-    wanted = ["NOT held.meter_id = ANY(%(without)s)"]
+def write_slices(query: CostQuery, *, by_owner: bool, has_splits: bool, spares: bool = False) -> str:
+    """Return the common table expressions from `held` to `slice`, which has `PARTS` where there are splits.
+
+    `spares`: the meters named by the parameter `without` are left out.
+    """
+    wanted = []
     if query.filters.skus:
-        wanted.append("interval.sku = ANY(%(skus)s)")
-    slices = _SLICE.format(key=key, wanted=" AND ".join(wanted))
-    return f"{slices},\n{_PIECES if is_cut else _ONE_PIECE}"
+        wanted.append("found.sku = ANY(%(skus)s)")
+    if spares:
+        wanted.append("NOT held.meter_id = ANY(%(without)s)")
+    slices = _SLICE.format(
+        key="found.sku" if query.group_by is GroupBy.SKU else "held.key",
+        parts=f"{PARTS}," if has_splits else "",
+        since="held.since, " if by_owner else "",
+        until="held.until, " if by_owner else "",
+        overlap=_OVERLAP if by_owner else "",
+        wanted=" AND ".join(wanted) or "TRUE",
+    )
+    return f"{_FOUND},\n{slices}"
+
+
+def write_cells(*, is_cut: bool, has_splits: bool) -> str:
+    """Return the rest of the statement, from `slice` on: key, place and the six numbers of a Cost."""
+    pieces = _PIECES.format(parts=f"{PARTS}," if has_splits else "") if is_cut else _ONE_PIECE
+    if not has_splits:
+        return f",\n{pieces}\n{_WHOLE_CELLS}{_BY_RATE}"
+    return f",\n{pieces}\n{_WHOLE_CELLS} WHERE NOT is_shared{_BY_RATE}\nUNION ALL\n{_SHARED_CELLS}"

@@ -13,7 +13,7 @@ from billing.amounts import ZERO, Cost, add_costs
 from billing.costs.held import filter_parameters, needs_owners, write_held
 from billing.costs.labels import load_labels
 from billing.costs.queries import NO_FILTERS, CostFilters, CostQuery, CostRow, CostTable, GroupBy
-from billing.costs.slices import SHARED_CELLS, WHOLE_CELLS, write_slices
+from billing.costs.slices import write_cells, write_slices
 from billing.costs.splits import SharePart, cut_parts, load_splits, part_parameters
 from billing.costs.visibility import find_sight
 from dashboard.core.periods import Period, cut
@@ -98,10 +98,8 @@ def _read(
     without: frozenset[int] = frozenset(),
 ) -> list[Cell]:
     held = write_held(query, by_owner=by_owner, has_splits=bool(parts))
-    slices = write_slices(query, is_cut=len(pieces) > 1)
-    statement = f"WITH {held},\n{slices}\n{WHOLE_CELLS}"
-    if parts:
-        statement += f"\nUNION ALL\n{SHARED_CELLS}"
+    slices = write_slices(query, by_owner=by_owner, has_splits=bool(parts), spares=bool(without))
+    statement = f"WITH {held},\n{slices}{write_cells(is_cut=len(pieces) > 1, has_splits=bool(parts))}"
     named |= part_parameters(parts) | {
         "start": query.period.start,
         "end": query.period.end,

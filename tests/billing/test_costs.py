@@ -173,7 +173,8 @@ def test_shares_by_usage_follow_what_each_team_spent_otherwise(team: Team, other
         make_ownership(meter, team=owner)
         make_interval(meter, start=DAY, end=DAY + HOUR, nano_usd_per_hour=rate)
     shared = make_meter()
-    make_ownership(shared, team=factories.make_team("Platform"))
+    # Its owner's own part is not counted as spent otherwise.
+    make_ownership(shared, team=other_team)
     make_interval(shared, start=DAY, end=DAY + HOUR, nano_usd_per_hour=1_000)
     make_split(shared, {team: None, other_team: None})
 

@@ -217,7 +217,7 @@ def cost_of(interval: MeteredInterval, since: datetime, until: datetime, first: 
     low = part(ticks(interval.rate_low, since), ticks(interval.rate_low, until))
     high = part(ticks(interval.rate_high, since), ticks(interval.rate_high, until))
     time = part((since - interval.start) // US, (until - interval.start) // US)
-    idle = interval.use == "idle"
+    idle = interval.use == "idle" and interval.condition != "unknown"
     unpriced = (
         interval.condition == "bills" and interval.nano_usd_per_hour is None and not interval.lump_nano_usd
     )
