@@ -82,12 +82,12 @@ class WhatIf:
     @property
     def kept_by_stop(self) -> Cost:
         """Return what stopping now leaves unspent."""
-        return Cost(self.runs_on.low - self.stops_now.low, self.runs_on.high - self.stops_now.high)
+        return _subtract(self.runs_on, self.stops_now)
 
     @property
     def kept_by_schedule(self) -> Cost:
         """Return what the schedule leaves unspent."""
-        return Cost(self.runs_on.low - self.scheduled.low, self.runs_on.high - self.scheduled.high)
+        return _subtract(self.runs_on, self.scheduled)
 
 
 def ask_what_if(burn: Burn, *, now: datetime, until: datetime, schedule: Schedule) -> WhatIf:
@@ -110,6 +110,13 @@ def cost_of(burn: Burn, periods: Iterable[Period]) -> Cost:
         low=burn.low * microseconds,
         high=burn.high * microseconds,
         unpriced_us=microseconds if burn.unpriced_replicas else 0,
+    )
+
+
+def _subtract(whole: Cost, part: Cost) -> Cost:
+    """Return what is left of a cost at one rate when a part of its time is taken away."""
+    return Cost(
+        whole.low - part.low, whole.high - part.high, unpriced_us=whole.unpriced_us - part.unpriced_us
     )
 
 

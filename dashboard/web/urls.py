@@ -72,6 +72,7 @@ urlpatterns = [
     path("", overview.show_overview, name="overview"),
     path("healthz", health_probe.show_healthz, name="healthz"),
     path("live/", live.stream_changes, name="live"),
+    path("overview/money/", overview.show_money, name="overview_money"),
     path("notices/", overview.show_notices, name="notices"),
     path("meter/", overview.show_meter, name="burn_meter"),
     path("find/", find.find, name="find"),

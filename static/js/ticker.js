@@ -35,7 +35,7 @@
     return hours ? `${hours}:${two(minutes)}:${rest}` : `${minutes}:${rest}`;
   };
   const seconds = (ms) => Math.max(0, Math.floor(ms / SECOND));
-  const dollars = (nano) => `$${(nano / 1e9).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`;
+  const amount = (nano) => (nano / 1e9).toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const write = (element, text) => { if (element.textContent !== text) element.textContent = text; };
 
   const tickStamp = (stamp) => {
@@ -69,7 +69,9 @@
     }
     for (const e of document.querySelectorAll("[data-elapsed]")) write(e, duration(seconds(now() - Date.parse(e.dateTime))));
     for (const e of document.querySelectorAll("[data-accrue]")) {
-      write(e, dollars(Number(e.dataset.accrue) * Math.max(0, now() - Date.parse(e.dataset.since)) / (HOUR * SECOND)));
+      // What the server added up until then (nothing, where only the page's own time counts), and the rate since.
+      const gone = Number(e.dataset.accrue) * Math.max(0, now() - Date.parse(e.dataset.since)) / (HOUR * SECOND);
+      write(e, ("bare" in e.dataset ? "" : "$") + amount(Number(e.dataset.base ?? 0) + gone));
     }
     const stamp = document.querySelector("[data-sync-at]");
     if (stamp) markStale(tickStamp(stamp) === "stale");

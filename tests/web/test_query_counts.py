@@ -5,6 +5,7 @@ Recorded in query_counts.json; `RECORD_QUERY_COUNTS=1 pytest tests/web/test_quer
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from dashboard.mirror.models import Resource, ResourceKind
-from tests import factories
+from dashboard.mirror.models import Endpoint, Resource, ResourceKind
+from tests import cost_factories, factories
 from tests.conftest import sign_in
 from tests.web.conftest import Desk
 
@@ -22,6 +23,7 @@ GOLDEN = Path(__file__).with_name("query_counts.json")
 PAGES = {
     "overview": "/",
     "overview fragment": "/",
+    "overview money": "/overview/money/",
     "endpoints": "/endpoints/",
     "endpoints filtered": "/endpoints/?q=e&status=idle&sort=status",
     "endpoint": "/endpoints/{pk}/",
@@ -53,9 +55,11 @@ PAGES = {
     "find": "/find/?q=e",
 }
 
+FRAGMENTS = ("overview fragment", "overview money", "notices", "meter", "find")
+
 
 def count_queries(client: Client, name: str, **ids: int) -> int:
-    headers = {"HX-Request": "true"} if name in ("overview fragment", "notices", "meter", "find") else {}
+    headers = {"HX-Request": "true"} if name in FRAGMENTS else {}
     url = PAGES[name].format(**ids)
     client.get(url, headers=headers)  # caches of templates and content types, and the session's first touch
     with CaptureQueriesContext(
@@ -63,6 +67,13 @@ def count_queries(client: Client, name: str, **ids: int) -> int:
     ) as captured:
         assert client.get(url, headers=headers).status_code == 200
     return len(captured)
+
+
+def meter_endpoints(endpoints: list[Endpoint]) -> None:
+    """Meter a day of the first deployment of each."""
+    for endpoint in endpoints:
+        meter = cost_factories.make_meter(deployment=endpoint.deployments.earliest("pk"))
+        cost_factories.make_interval(meter, start=factories.NOW - timedelta(days=1), end=factories.NOW)
 
 
 def make_resources(desk: Desk, count: int) -> dict[str, int]:
@@ -98,10 +109,13 @@ def test_queries_of_a_page_do_not_grow_with_rows(
     client = sign_in(request.getfixturevalue(who))
     few = [desk.idle(f"few-{number}") for number in range(5)]
     desk.deployment(few[0])
+    meter_endpoints(few)
     ids = {"pk": few[0].pk, **make_resources(desk, 5)}
     first = count_queries(client, name, **ids)
-    for number in range(55):
-        desk.deployment(desk.idle(f"more-{number}"))
+    more = [desk.idle(f"more-{number}") for number in range(55)]
+    for endpoint in more:
+        desk.deployment(endpoint)
+    meter_endpoints(more)
     make_resources(desk, 55)
 
     second = count_queries(client, name, **ids)

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 
 from django import template
 from django.template.context import Context
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from billing.amounts import Cost, to_nano
+from billing.burn import Burn
 from dashboard.core import durations, money
 from dashboard.web import labels
+from dashboard.web.templatetags.costs import describe_missing
 
 register = template.Library()
 
@@ -89,6 +92,39 @@ def accrued(context: Context, nano_per_hour: int, since: datetime | None = None)
         "" if since else SafeString(' data-keep="data-since"'),
         money.format_dollars(spent),
     )
+
+
+@register.simple_tag
+def spent_so_far(value: Cost, rate: Burn, at: datetime, now: datetime) -> SafeString:
+    """Print a cost that was added up at ``at`` and goes on at ``rate``, ticking: ``$38,288.09``, a range for v1.
+
+    What lacks a price or a fact says "at least"; nothing but that says so in words.
+    """
+    missing = describe_missing(value)
+    if missing and not value.high:
+        word = money.PRICE_UNKNOWN if value.unpriced_us else "not known"
+        return format_html('<small class="ui-amber" title="{}">{}</small>', missing, word)
+    bounds = [(to_nano(value.low), rate.low), (to_nano(value.high), rate.high)]
+    if bounds[0] == bounds[1]:
+        del bounds[1]
+    parts = []
+    for place, (nano, per_hour_now) in enumerate(bounds):
+        gone = money.per_minute(per_hour_now) * int((now - at).total_seconds()) / 60
+        text = money.format_dollars(nano + gone) if not place else money.format_amount(nano + gone)
+        parts.append(
+            format_html(
+                '<span class="ui-num" data-accrue="{}" data-base="{}" data-since="{}"{}>{}</span>',
+                per_hour_now,
+                int(nano),
+                at.isoformat(),
+                SafeString(" data-bare") if place else "",
+                text,
+            )
+        )
+    joined = format_html_join(money.EN_DASH, "{}", ((part,) for part in parts))
+    if missing:
+        return format_html('<span title="At least: {}">≥{}{}</span>', missing, NBSP, joined)
+    return joined
 
 
 @register.simple_tag

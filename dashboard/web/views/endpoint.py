@@ -25,6 +25,7 @@ from dashboard.mirror.traffic_history import BUCKET, TrafficDay, load_days, load
 from dashboard.web import lanes
 from dashboard.web.charts import Chart, Series
 from dashboard.web.costs.owner_lines import load_owner_lines
+from dashboard.web.costs.what_if import build_panel
 from dashboard.web.feed import read_feed
 from dashboard.web.htmx import render_page
 from dashboard.web.labels import describe_replicas, shorten_hardware
@@ -110,6 +111,9 @@ def show_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
             "suggestion": suggest(deprecation, load_candidates()) if deprecation else "",
             "v2_url": address_on_v2(endpoint, present) if may_act and not may_start(endpoint) else "",
             "buttons": _choose_buttons(endpoint, mirrored, acts=acts) if may_act else frozenset(),
+            "what_if": build_panel(
+                request, endpoint, present, user=snapshot.user, now=now, may_start=may_start(endpoint)
+            ),
         }
         return render_page(request, "endpoints/detail.html", "endpoints/_detail.html", context)
 

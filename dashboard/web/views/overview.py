@@ -14,6 +14,7 @@ from dashboard.lifecycle.models import StopAction
 from dashboard.mirror.models import Resource
 from dashboard.mirror.querysets import DEFAULT_SORT, one_snapshot, present, sort_endpoints, visible_endpoints
 from dashboard.mirror.resource_querysets import present_resources, visible_resources
+from dashboard.web.costs.money_strip import read_money
 from dashboard.web.feed import find_last_stopped, read_recent
 from dashboard.web.htmx import is_partial, render_page
 from dashboard.web.page import group_context, page_context, read_groups
@@ -102,6 +103,7 @@ def show_overview(request: HttpRequest) -> HttpResponse:
             "last_act": find_last_act(user),
             "recent": read_recent(user, limit=RECENT_EVENTS),
             "last_stopped": None if rows else find_last_stopped(user),
+            **_money_context(snapshot),
         }
         return render_page(request, "overview/page.html", "overview/_overview.html", context)
 
@@ -129,6 +131,23 @@ def _name_billing(snapshot: Snapshot) -> tuple[Billing, ...]:
         if count and (url := resolve(route)):
             found.append(Billing(url, f"{count} {noun}{'' if count == 1 else 's'}"))
     return tuple(found)
+
+
+def _money_context(snapshot: Snapshot) -> dict[str, object]:
+    return {
+        "money": read_money(snapshot.user, now=snapshot.now),
+        "burn": snapshot.burn,
+        "costs_url": resolve("costs"),
+    }
+
+
+def show_money(request: HttpRequest) -> HttpResponse:
+    """Refresh what was spent and what the month will cost."""
+    if not is_partial(request):
+        return redirect("overview")
+    with one_snapshot():
+        snapshot = take_snapshot(request)
+        return render(request, "overview/_money.html", {"now": snapshot.now, **_money_context(snapshot)})
 
 
 def show_notices(request: HttpRequest) -> HttpResponse:
