@@ -6,7 +6,7 @@ Amounts are whole ticks (billing/amounts.py), written as text because JSON reade
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -92,7 +92,7 @@ def build_bodies(
     for of_month, line in corrections:
         told = sheets.setdefault(line.team, _Sheet()).corrections
         place = (of_month, line.kind, line.remote_id, line.reason)
-        told[place] = (line, told.get(place, (line, ZERO))[1] + read_cost(line))
+        told[place] = (line, told.get(place, (line, ZERO))[1] + _amount(line))
     return {
         team: StatementBody(
             month,
@@ -122,6 +122,11 @@ def read_cost(line: Line) -> Cost:
     return Cost(
         low, high, low if is_idle else 0, high if is_idle else 0, int(line.unpriced_us), int(line.unknown_us)
     )
+
+
+def _amount(line: Line) -> Cost:
+    """Return a correction's cost without its times: that something is priced by now takes nothing from this month."""
+    return replace(read_cost(line), unpriced_us=0, unknown_us=0)
 
 
 def freeze(body: StatementBody) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from psycopg import rows
 
 from billing.costs import NO_FILTERS, CostFilters, CostQuery, GroupBy
 from billing.costs.held import filter_parameters, write_held
-from billing.costs.splits import part_parameters
+from billing.costs.splits import FOR_EVER, part_parameters
 from billing.costs.sums import load_parts
 from billing.costs.visibility import find_sight
 from billing.exports.lines import Basis, Grain, Line
@@ -24,6 +24,7 @@ LINES_PER_FETCH = 2_000
 # Seconds. Sorting a year takes longer than a page may; a reader who pauses longer than this has gone.
 STATEMENT_SECONDS = 600
 PAUSE_SECONDS = 300
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,13 @@ def build_held(wanted: Wanted, *, now: datetime) -> Query:
     query = CostQuery(wanted.period, UTC, group_by=GroupBy.TEAM, filters=wanted.filters, user=wanted.user)
     # The bill's lines stay whole.
     parts = [] if wanted.basis is Basis.BILLED else load_parts(wanted.period, now=now)
-    named = {"seen_teams": sight.team_ids, "sees_unowned": sight.sees_unowned}
+    # Corrections are of months before the period.
+    named = {
+        "seen_teams": sight.team_ids,
+        "sees_unowned": sight.sees_unowned,
+        "start": _EVER,
+        "end": FOR_EVER,
+    }
     params = {**named, **filter_parameters(query), **part_parameters(parts)}
     return Query(write_held(query, by_owner=True, has_splits=bool(parts)), params)
 

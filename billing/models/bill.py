@@ -1,5 +1,7 @@
 """The provider's bill as far as its API tells it, and the months that finance closed."""
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models.functions import Now
 
@@ -153,6 +155,9 @@ class BillAlert(models.Model):
             models.UniqueConstraint(fields=["billing_account_id", "day"], name="bill_alert_once"),
         ]
 
+    def __str__(self) -> str:
+        return f"bill of {self.day:%-d %B %Y}"
+
 
 class Statement(models.Model):
     """A team's closed month, frozen: the body never changes and the hash says so; corrections go to the next one."""
@@ -217,3 +222,8 @@ class ReportDelivery(models.Model):
 
     class Meta:
         ordering = ["-at", "-pk"]
+
+    @property
+    def last_day(self) -> datetime:
+        """An instant of the period's last day."""
+        return self.period_end - timedelta(microseconds=1)

@@ -161,6 +161,14 @@ ROUTES: dict[str, Route] = {
     "costs_bill_day": _page(Right.SEE_ALL_PROJECTS),
     "costs_bill_meter": _page(Right.SEE_ALL_PROJECTS),
     "costs_bill_evidence": _page(Right.SEE_ALL_PROJECTS),
+    # Prices are everybody's to read
+    "costs_prices": _page(),
+    "costs_prices_sku": _page(),
+    "costs_prices_enter": _act(Right.MANAGE_COSTS, "price.entered"),
+    "costs_prices_discount": _act(Right.MANAGE_COSTS, "discount.entered"),
+    "costs_prices_end": _act(Right.MANAGE_COSTS, "price.ended"),
+    "costs_prices_discount_end": _act(Right.MANAGE_COSTS, "discount.ended"),
+    "costs_rules": _act(Right.MANAGE_COSTS, "billing.rules_changed", methods=FORM),
     # Owners of cost: what is seen and for which team is asked in web/costs/{owner_meter,unowned}.py
     "costs_owners": _page(Right.MANAGE_COSTS),
     "costs_owners_rule_add": _act(Right.MANAGE_COSTS, "ownership.rule_added", methods=FORM),

@@ -1,4 +1,4 @@
-"""One signed POST: no redirects, no proxies of the environment, a deadline, and an answer of which only the status counts."""
+"""One signed POST: no redirects, no proxies of the environment, a deadline; of the answer only the status counts."""
 
 import hashlib
 import hmac

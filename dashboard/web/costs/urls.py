@@ -1,17 +1,25 @@
 """Pages under Costs. Every name stands in accounts/permissions.py, or it is refused."""
 
-from django.urls import path
+from django.urls import path, register_converter
 
 from dashboard.web.costs import (
     bill,
     bill_evidence,
     explorer,
+    exports,
     intervals,
     owner_meter,
     owner_rules,
     owners,
+    price_page,
+    prices,
+    reports,
+    rules,
+    statements,
     unowned,
 )
+
+register_converter(statements.MonthConverter, "month")
 
 urlpatterns = [
     path("", explorer.show_costs, name="costs"),
@@ -33,4 +41,24 @@ urlpatterns = [
     path("owners/<int:pk>/split/end/", owner_meter.unsplit, name="costs_owner_split_end"),
     path("unowned/", unowned.list_unowned, name="costs_unowned"),
     path("unowned/claim/", unowned.claim_unowned, name="costs_unowned_claim"),
+    path("export/", exports.show_export, name="costs_export"),
+    path("export/file/", exports.send_export, name="costs_export_file"),
+    path("statements/", statements.list_statements, name="costs_statements"),
+    path("statements/<month:month>/close/", statements.close_month, name="costs_statement_close"),
+    path("statements/<month:month>/<str:team>/", statements.show_statement, name="costs_statement"),
+    path("reports/", reports.list_reports, name="costs_reports"),
+    path("reports/add/", reports.add_report, name="costs_report_add"),
+    path("reports/<int:pk>/", reports.show_report, name="costs_report"),
+    path("reports/<int:pk>/run/", reports.run_report, name="costs_report_run"),
+    path("reports/<int:pk>/enable/", reports.enable_report, name="costs_report_enable"),
+    path("reports/<int:pk>/disable/", reports.disable_report, name="costs_report_disable"),
+    path("reports/<int:pk>/delete/", reports.delete_report, name="costs_report_delete"),
+    path("reports/file/<str:token>/", reports.send_report_file, name="costs_report_file"),
+    path("prices/", prices.list_prices, name="costs_prices"),
+    path("prices/sku/<path:sku>/", price_page.show, name="costs_prices_sku"),
+    path("prices/enter/<path:sku>/", price_page.enter, name="costs_prices_enter"),
+    path("prices/discount/<path:sku>/", price_page.discount, name="costs_prices_discount"),
+    path("prices/<int:pk>/end/", price_page.end_price, name="costs_prices_end"),
+    path("prices/discounts/<int:pk>/end/", price_page.end_discount, name="costs_prices_discount_end"),
+    path("rules/", rules.change_rules, name="costs_rules"),
 ]
