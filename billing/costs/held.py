@@ -46,33 +46,34 @@ _OWNER_FILTERS = {
     "cost_centres": GroupBy.COST_CENTRE,
 }
 
-_SCOPE = """scope AS MATERIALIZED (
+_SCOPE = """scope AS NOT MATERIALIZED (
     SELECT meter.id, {key} AS key, project.team_id AS project_team_id
     FROM billing_meter meter LEFT JOIN mirror_project project ON project.id = meter.project_id
     WHERE {wanted}
 )"""
 
-# Who owns a meter when; the stretches around and between ownerships are nobody's.
-_TENURE = """tenure AS (
+# Who owns a meter when; the stretches around and between ownerships are nobody's. Each meter has a stretch that ends
+# before all time, so that a gap is what lies between one stretch and the next.
+_TENURE = """owned_stretch AS NOT MATERIALIZED (
     SELECT ownership.meter_id, coalesce(ownership.valid_from, '-infinity') AS since,
         coalesce(ownership.valid_until, 'infinity') AS until,
         ownership.team_id, ownership.team_name, ownership.owner, ownership.cost_centre, ownership.tags
     FROM billing_ownership ownership JOIN scope ON scope.id = ownership.meter_id
+),
+tenure AS (
+    SELECT * FROM owned_stretch
     UNION ALL
-    SELECT meter_id, lower(stretch), upper(stretch), NULL, '', '', '', '{}'::jsonb
+    SELECT meter_id, since, until, NULL, '', '', '', '{}'::jsonb
     FROM (
-        SELECT scope.id AS meter_id, unnest(
-            tstzmultirange(tstzrange('-infinity', 'infinity'))
-            - coalesce(
-                range_agg(tstzrange(
-                    coalesce(ownership.valid_from, '-infinity'), coalesce(ownership.valid_until, 'infinity')
-                )) FILTER (WHERE ownership.id IS NOT NULL),
-                '{}'
-            )
-        ) AS stretch
-        FROM scope LEFT JOIN billing_ownership ownership ON ownership.meter_id = scope.id
-        GROUP BY scope.id
-    ) gap
+        SELECT meter_id, until AS since,
+            lead(since, 1, 'infinity') OVER (PARTITION BY meter_id ORDER BY since, until) AS until
+        FROM (
+            SELECT meter_id, since, until FROM owned_stretch
+            UNION ALL
+            SELECT id, '-infinity', '-infinity' FROM scope
+        ) AS edge
+    ) AS gap
+    WHERE since < until
 )"""
 
 _OWNED = """owned AS (
@@ -106,7 +107,7 @@ owned AS (
         AND split.since < tenure.until AND split.until > tenure.since
 )"""
 
-_HELD_BY_OWNER = """held AS MATERIALIZED (
+_HELD_BY_OWNER = """held AS (
     SELECT owned.meter_id, owned.since, owned.until, {key} AS key, is_shared, part_from, part_to, whole
     FROM owned JOIN scope ON scope.id = owned.meter_id
     WHERE owned.since < %(end)s AND owned.until > %(start)s AND {wanted}
