@@ -31,7 +31,7 @@ class PriceRecord:
     """A price as somebody told it, over `[start, end)`; None = for ever on that side.
 
     `note`: finance's source, the billed hour, the estimate. What comes from the bill is what was paid: no discount
-    comes off it any more.
+    comes off it any more. `is_alias`: another name of what has a record of its own, not listed.
     """
 
     sku: str
@@ -40,6 +40,7 @@ class PriceRecord:
     end: datetime | None
     origin: Origin
     note: str = ""
+    is_alias: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +85,29 @@ class PriceBook:
     def __init__(self, records: Iterable[PriceRecord] = (), discounts: Iterable[DiscountRecord] = ()) -> None:
         """Take what is known; of records of one SKU and rank that overlap, the first given holds."""
         self._known: dict[str, _Known] = {}
+        self._names: dict[str, str] = {}
         self._general: list[DiscountRecord] = []
         self._timelines: dict[str, list[PriceStep]] = {}
         for record in records:
+            if not record.is_alias:
+                self._names.setdefault(unify_sku(record.sku), record.sku)
             known = self._known.setdefault(unify_sku(record.sku), _Known())
             (known.entries if record.origin is Origin.FINANCE else known.told).append(record)
         for discount in discounts:
             if discount.sku == EVERY_OTHER:
                 self._general.append(discount)
             else:
+                self._names.setdefault(unify_sku(discount.sku), discount.sku)
                 self._known.setdefault(unify_sku(discount.sku), _Known()).discounts.append(discount)
+
+    def skus(self) -> list[str]:
+        """Return every SKU that somebody told a price or a discount of, as first spelled."""
+        return list(self._names.values())
+
+    def general_percent(self, instant: datetime) -> str:
+        """Return the per cent off that holds for every SKU without a discount of its own, empty without one."""
+        found = next((one for one in self._general if _covers(one, instant)), None)
+        return f"{found.percent.normalize():f}" if found is not None else ""
 
     def steps(self, sku: str, *, start: datetime, end: datetime) -> list[PriceStep]:
         """Return the prices of `[start, end)` in order and without a hole; nothing for an empty period."""

@@ -57,7 +57,9 @@ def _load_hardware(wanted: set[str] | None, connections: list[int] | None) -> It
         yield PriceRecord(deployment_sku(generation, name), nano, start, end, Origin.CATALOGUE)
         if remote_id != name:
             by_id.append(
-                PriceRecord(deployment_sku(generation, remote_id), nano, start, end, Origin.CATALOGUE)
+                PriceRecord(
+                    deployment_sku(generation, remote_id), nano, start, end, Origin.CATALOGUE, is_alias=True
+                )
             )
     yield from by_id
 

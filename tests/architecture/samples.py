@@ -7,15 +7,18 @@ matrix fails with the route's name until both are there.
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.test import Client
 from django.utils import timezone
 
-from billing.models import CostSplit, Meter, OwnershipRule
+from billing import reports
+from billing.exports.formats import Format
+from billing.models import CostSplit, Discount, Meter, OwnershipRule, PriceEntry, ReportSchedule
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
+from dashboard.core.periods import Period
 from dashboard.lifecycle import actions
 from dashboard.lifecycle.models import PriceEstimate, StopAction
 from dashboard.mirror.models import (
@@ -67,6 +70,10 @@ class World:
     # What nobody owns, and a rule of ownership.
     unowned: Meter
     rule: OwnershipRule
+    price: PriceEntry
+    discount: Discount
+    # What is sent every month.
+    report: ReportSchedule
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, who: str) -> Client:
@@ -106,6 +113,12 @@ def make_world() -> World:
         model=model_factories.make_own_model(project=project, base=offered),
         deprecation=model_factories.make_deprecation("acme/old"),
         unowned=_make_unowned(),
+        price=PriceEntry.objects.create(
+            sku="volume", nano_usd=1, valid_from=factories.NOW - timedelta(days=1), note="quote"
+        ),
+        discount=Discount.objects.create(
+            sku="volume", percent=5, valid_from=factories.NOW - timedelta(days=1), note="frame"
+        ),
         rule=OwnershipRule.objects.create(name="all", position=1, team=team, team_name=team.name),
         action=requested.action,
         deploy=factories.make_deploy_act(
@@ -131,6 +144,7 @@ def make_world() -> World:
         estimate=PriceEstimate.objects.create(project=project, arguments={"model": "Qwen/Qwen3-8B"}),
         people=people,
         subject=factories.make_viewer(teams=(team,)),
+        report=_make_report(),
     )
 
 
@@ -184,6 +198,10 @@ def _meter(world: World) -> dict[str, Any]:
     return {"pk": world.meter.pk}
 
 
+def _sku(world: World) -> dict[str, Any]:
+    return {"sku": world.price.sku}
+
+
 def _rule(world: World) -> dict[str, Any]:
     return {"pk": world.rule.pk}
 
@@ -196,7 +214,34 @@ def _bill_day(world: World) -> dict[str, Any]:
     return {"day": factories.NOW.date().isoformat()}
 
 
+def _report(world: World) -> dict[str, Any]:
+    return {"pk": world.report.pk}
+
+
+def _make_report() -> ReportSchedule:
+    plan = reports.ReportPlan(
+        name="Month", format=Format.DAYS, frequency="monthly", recipients=("books@example.com",)
+    )
+    return reports.add_schedule(plan, actor=Actor.for_process("test"), now=factories.NOW)[0]
+
+
+def _report_link(world: World) -> dict[str, Any]:
+    period = Period(factories.NOW - timedelta(days=1), factories.NOW)
+    return {"token": reports.make_link(world.report, period).split("/")[-2]}
+
+
 ADDRESSES: dict[str, Address] = {
+    "costs_statement": Address(
+        lambda world: {"month": factories.NOW.date().replace(day=1), "team": str(world.team.pk)},
+        is_scoped=True,
+    ),
+    "costs_statement_close": Address(lambda world: {"month": date(2026, 10, 1)}),
+    "costs_report": Address(_report),
+    "costs_report_run": Address(_report),
+    "costs_report_enable": Address(_report),
+    "costs_report_disable": Address(_report),
+    "costs_report_delete": Address(_report),
+    "costs_report_file": Address(_report_link),
     "costs_bill_day": Address(_bill_day),
     "costs_bill_meter": Address(_meter),
     "costs_bill_evidence": Address(lambda world: _bill_day(world) | _meter(world)),
@@ -236,6 +281,11 @@ ADDRESSES: dict[str, Address] = {
     "action_send_again": Address(_action, is_scoped=True),
     "action_cancel": Address(_action, is_scoped=True),
     "action_undo": Address(lambda world: {"public_id": world.deploy.public_id}, is_scoped=True),
+    "costs_prices_sku": Address(_sku),
+    "costs_prices_enter": Address(_sku),
+    "costs_prices_discount": Address(_sku),
+    "costs_prices_end": Address(lambda world: {"pk": world.price.pk}),
+    "costs_prices_discount_end": Address(lambda world: {"pk": world.discount.pk}),
     "costs_owners_rule": Address(_rule),
     "costs_owners_rule_move": Address(_rule),
     "costs_owners_rule_retire": Address(_rule),
@@ -356,6 +406,34 @@ def _saved_rule(world: World) -> dict[str, Any]:
 
 
 FORMS: dict[str, Act] = {
+    "costs_statement_close": Act(),
+    "costs_report_add": Act(
+        lambda world: {
+            "name": "Month",
+            "frequency": "monthly",
+            "format": "days",
+            "file": "csv",
+            "basis": "estimate",
+            "grain": "hour",
+            "recipients": "books@example.com",
+        }
+    ),
+    "costs_report_run": Act(),
+    "costs_report_enable": Act(),
+    "costs_report_disable": Act(),
+    "costs_report_delete": Act(),
+    "costs_prices_enter": Act(lambda world: {"amount": "3.5", "note": "quote"}),
+    "costs_prices_discount": Act(lambda world: {"percent": "10", "note": "frame"}),
+    "costs_prices_end": Act(),
+    "costs_prices_discount_end": Act(),
+    "costs_rules": Act(
+        lambda world: {
+            "reporting_zone": "Europe/Berlin",
+            "rounding": "exact",
+            "idle_after_minutes": 20,
+            "unexplained": "5",
+        }
+    ),
     "costs_owners_rule_add": Act(_saved_rule),
     "costs_owners_rule": Act(_saved_rule),
     "costs_owners_rule_move": Act(lambda world: {"direction": "down"}, _add_rule_below),
