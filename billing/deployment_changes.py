@@ -9,6 +9,7 @@ from django.db import connection as database
 from billing.deployment_facts import DELETED
 from billing.metering import Condition, Use
 from billing.metering_edges import BLIND_AFTER
+from billing.metering_line import NOT_SEEN
 from billing.metering_use import LONGEST_DELAY, LONGEST_SEAM
 from billing.models import Meter, MeteringCursor
 from billing.price_book import PriceBook
@@ -42,7 +43,7 @@ SELECT event.deployment_id, min(event.at)
  GROUP BY event.deployment_id
 """
 _UNSETTLED_SQL = """
-SELECT meter_id, start, "end", condition, use, sku, list_nano_usd_per_hour, nano_usd_per_hour, price_source
+SELECT meter_id, start, "end", condition, evidence, use, sku, list_nano_usd_per_hour, nano_usd_per_hour, price_source
   FROM billing_meteredinterval
  WHERE NOT is_settled AND meter_id = ANY(%s)
 """
@@ -56,6 +57,11 @@ SELECT deployment.id, deployment.generation, endpoint.absent_since IS NULL, feed
   JOIN mirror_endpoint AS endpoint ON endpoint.id = deployment.endpoint_id
   LEFT JOIN mirror_eventcursor AS feed ON feed.endpoint_id = endpoint.id
  WHERE deployment.connection_id = %s
+"""
+# Posted long ago, when the feed had not been read for so long that nobody waited for it any more.
+_NOT_SEEN_SQL = """
+SELECT meter_id, start FROM billing_meteredinterval
+ WHERE condition = 'unknown' AND is_settled AND evidence = %s AND meter_id = ANY(%s)
 """
 _BOUNDARY_SQL = """
 SELECT asked.meter_id, min(interval.start)
@@ -103,6 +109,10 @@ class ReadState:
         """Return how far the event feed tells everything; None = there is none that does."""
         return self.feed_until if self.is_v2 else None
 
+    def tells(self, at: datetime) -> bool:
+        """Return True when the feed was read past an instant."""
+        return self.known_until is not None and self.known_until > at
+
 
 @dataclass(slots=True)
 class _Unsettled:
@@ -149,6 +159,7 @@ def find_changed(
 ) -> dict[int, datetime | None]:
     """Return meter id -> from when on it has to be metered; None = from its beginning."""
     by_deployment = {meter.deployment_id: meter for meter in meters}
+    by_pk = {meter.pk: meter for meter in meters}
     unsettled = _find_due(
         meters, states, cursor=cursor, book=book, idle_after=idle_after, is_all=is_all, now=now
     )
@@ -158,6 +169,10 @@ def find_changed(
         meter = by_deployment.get(deployment_id)
         if meter is not None:
             reached[meter.pk] = min(at - BEFORE_AN_EDGE, reached.get(meter.pk, at))
+    for meter_id, at in _load_not_seen(meters):
+        deployment_id = by_pk[meter_id].deployment_id
+        if deployment_id in states and states[deployment_id].tells(at):
+            reached[meter_id] = min(at, reached.get(meter_id, at))
     for meter_id, at in load_newly_priced([meter.pk for meter in meters], book=book).items():
         reached[meter_id] = min(at, reached.get(meter_id, at))
     boundaries = _find_boundaries(reached)
@@ -191,6 +206,12 @@ def _load_changed(connection: Connection, cursor: MeteringCursor) -> Iterable[tu
         return list(database_cursor.fetchall())
 
 
+def _load_not_seen(meters: Sequence[Meter]) -> list[tuple[int, datetime]]:
+    with database.cursor() as cursor:
+        cursor.execute(_NOT_SEEN_SQL, [NOT_SEEN, [meter.pk for meter in meters]])
+        return list(cursor.fetchall())
+
+
 def _find_due(
     meters: Sequence[Meter],
     states: Mapping[int, ReadState],
@@ -212,14 +233,14 @@ def _find_due(
     with database.cursor() as database_cursor:
         database_cursor.execute(_UNSETTLED_SQL, [list(by_pk)])
         rows = database_cursor.fetchall()
-    for pk, start, end, condition, use, sku, *price in rows:
+    for pk, start, end, condition, evidence, use, sku, *price in rows:
         one = found.setdefault(pk, _Unsettled(start, is_due=is_all))
         one.start = min(one.start, start)
         if one.is_due:
             continue
         state = by_pk[pk]
-        if condition == Condition.UNKNOWN:
-            one.is_due = state.known_until is not None and state.known_until > start
+        if condition == Condition.UNKNOWN and evidence == NOT_SEEN:
+            one.is_due = state.tells(start)
         if end is not None:
             one.is_due = one.is_due or end <= settled[pk]
         elif condition == Condition.BILLS:

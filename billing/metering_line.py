@@ -12,6 +12,9 @@ from billing.metering import Condition
 from billing.metering_edges import BLIND_AFTER, EVENT, GONE, POLL, Edge, Stretch, Turn, name_turn
 
 NOT_SEEN = "Nobody looked: no complete pass of the sync between these times, and no event tells."
+LOOKS_APART = (
+    "The looks on both sides of it saw different things and lie too far apart to tell when it changed."
+)
 BEFORE_FIRST = "Nothing is known before the first event or look."
 MADE = "Made, no state told yet."
 
@@ -132,7 +135,7 @@ def _fill_unseen(turn: Turn, before: Edge, ceiling: int) -> Piece:
         high=high,
         source="estimate",
         sku=after.sku or before.sku,
-        evidence=NOT_SEEN,
+        evidence=LOOKS_APART,
     )
 
 

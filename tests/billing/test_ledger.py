@@ -211,6 +211,26 @@ def test_the_feed_read_later_fills_what_nobody_looked_at(deployment: Deployment)
     assert tell(meter)[1][1] == NOW + 10 * MINUTE
 
 
+def test_the_feed_that_comes_back_after_days_corrects_what_was_posted_as_unknown(
+    deployment: Deployment,
+) -> None:
+    meter_deployments(deployment.connection, now=NOW)
+    meter = Meter.objects.get(deployment=deployment)
+    look(deployment.connection, *(NOW + 60 * MINUTE + minute * MINUTE for minute in range(3 * 24 * 60)))
+    later = NOW + timedelta(days=3)
+    meter_deployments(deployment.connection, now=later)
+    assert [start for start, _, condition, _ in tell(meter) if condition == "unknown"] == [NOW]
+    assert LedgerEntry.objects.filter(condition="unknown", kind="charge").count() == 1
+
+    read_feed(deployment, later)
+    meter_deployments(deployment.connection, now=later + MINUTE)
+
+    assert {condition for _, _, condition, _ in tell(meter)} == {"free", "bills"}
+    assert LedgerEntry.objects.filter(condition="unknown", kind="reversal").count() == 1
+    assert meter_deployments(deployment.connection, now=later + MINUTE).is_nothing
+    assert_whole()
+
+
 def test_an_open_interval_is_cut_at_midnight(deployment: Deployment) -> None:
     meter_deployments(deployment.connection, now=NOW)
     midnight = NOW.replace(hour=0, minute=0) + timedelta(days=1)
