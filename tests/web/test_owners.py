@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from billing.models import CostSplit, Meter, Ownership, OwnershipRule, Statement
 from billing.ownership import assign_owners
 from billing.ownership_changes import RuleDraft, add_rule
+from billing.ownership_splits import set_split
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import AuditEvent, Team, User
 from dashboard.mirror.models import ResourceKind
@@ -356,3 +357,17 @@ def test_a_resource_names_who_owns_its_cost(desk: Desk, viewer_client: Client):
     assign_owners(now=NOW)
 
     assert "Cost owned by Search (its project’s team)" in read(viewer_client, f"/clusters/{cluster.pk}/")
+
+
+def test_a_team_that_bears_a_share_is_not_deleted(
+    owned: Desk, admin_client: Client, team: Team, other_team: Team, actor: Actor
+):
+    meter = Meter.objects.get(endpoint__display_name="lab")
+    shares = dict.fromkeys((team, other_team))
+    set_split(meter, method=CostSplit.Method.USAGE, shares=shares, actor=actor, now=NOW)
+
+    response = admin_client.post(f"/settings/teams/{other_team.pk}/delete/", follow=True)
+
+    assert "Legal is not deleted: it bears a share of a cost" in words(response.content.decode())
+    assert Team.objects.filter(pk=other_team.pk).exists()
+    assert not AuditEvent.objects.filter(action="team.deleted").exists()

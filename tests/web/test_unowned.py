@@ -70,8 +70,8 @@ def test_the_dearest_comes_first_with_its_price_per_day(nobodys: Project, financ
     html = read(finance_client)
 
     assert html.index("burning") < html.index("past") < html.index("older")
-    assert re.search(r"burning Endpoint.*? mia .*?lonely.*? 48\.00 10\.00 10\.00", html)
-    assert re.search(r"past .*? 0\.00 20\.00 20\.00", html)
+    assert re.search(r"burning Endpoint.*? mia .*?lonely.*? 48\.00 a day 10\.00 10\.00", html)
+    assert re.search(r"past .*? 0\.00 a day 20\.00 20\.00", html)
     assert "Last 7 days $30.00" in html
     assert "Last 30 days $54.00" in html
 

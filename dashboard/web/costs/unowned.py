@@ -21,6 +21,7 @@ from dashboard.accounts.audit import actor_of
 from dashboard.accounts.models import Team, User
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.accounts.visibility import operable_team_ids
+from dashboard.core import money
 from dashboard.core.periods import Period
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.costs.intervals import find_subject_url
@@ -75,7 +76,7 @@ def list_unowned(request: HttpRequest) -> HttpResponse:
             "page": page,
             "count": len(rows),
             "burn": add_burns(row.burn for row in rows),
-            "per_day": add_burns(row.per_day for row in rows),
+            "per_day_text": describe_per_day(rows),
             "week": add_costs(row.week for row in rows),
             "month": add_costs(row.month for row in rows),
             "teams": teams,
@@ -84,6 +85,15 @@ def list_unowned(request: HttpRequest) -> HttpResponse:
             "may_manage": user_may(user, Right.MANAGE_COSTS),
         }
         return render_page(request, "costs/unowned/page.html", "costs/unowned/_unowned.html", context)
+
+
+def describe_per_day(rows: Sequence[UnownedRow]) -> str:
+    """Return what a day of all rows costs at the burn of now: ``$1,054.08–1,183.68``, ``at least $129.60``."""
+    total = add_burns(row.per_day for row in rows)
+    if total.unpriced_replicas and not total.high:
+        return money.PRICE_UNKNOWN
+    text = money.format_range(total.low, total.high, currency=True)
+    return f"at least {text}" if total.unpriced_replicas else text
 
 
 def claim_unowned(request: HttpRequest) -> HttpResponse:

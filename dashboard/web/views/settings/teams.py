@@ -1,7 +1,7 @@
 """Settings > Teams: who belongs together, and which projects they own."""
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, ProtectedError, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -72,8 +72,16 @@ def delete_team(request: HttpRequest, pk: int) -> HttpResponse:
     """Say what becomes unowned, and delete the team."""
     team = get_object_or_404(Team, pk=pk)
     if request.method == "POST":
-        teams.delete_team(team, actor=actor_of(request))
-        messages.success(request, f"The team {team.name} is deleted")
+        try:
+            teams.delete_team(team, actor=actor_of(request))
+        except ProtectedError:
+            messages.error(
+                request,
+                f"{team.name} is not deleted: it bears a share of a cost, now or in the past. "
+                "Take its people and projects away instead",
+            )
+        else:
+            messages.success(request, f"The team {team.name} is deleted")
         return leave(request, "settings_teams")
     context = {
         "team": team,
