@@ -162,7 +162,7 @@ def filter_parameters(query: CostQuery) -> dict[str, object]:
     """Return the named parameters of the filters and of the tag that is grouped by."""
     filters: CostFilters = query.filters
     named: dict[str, object] = {
-        name: sorted(getattr(filters, name)) for name in (*_METER_FILTERS, *_OWNER_FILTERS, "skus")
+        name: sorted(getattr(filters, name)) for name in (*_METER_FILTERS, *_OWNER_FILTERS, "skus", "uses")
     }
     tags = [tag.partition("=") for tag in sorted(filters.tags)]
     return named | {

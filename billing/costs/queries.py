@@ -38,7 +38,8 @@ class CostFilters:
     """Keys of rows that are wanted, by what the rows stand for; an empty set wants all.
 
     The keys are those of `CostRow.key`: primary keys as text, names, `""` for what has none. Tags read `key=value`,
-    `key=` for what does not have the tag. Within a set any of them will do, between sets all must hold.
+    `key=` for what does not have the tag; uses are values of `Use`. Within a set any of
+    them will do, between sets all must hold.
     """
 
     teams: Keys = _ANY
@@ -49,6 +50,7 @@ class CostFilters:
     endpoints: Keys = _ANY
     kinds: Keys = _ANY
     skus: Keys = _ANY
+    uses: Keys = _ANY
     tags: Keys = _ANY
     cost_centres: Keys = _ANY
     meters: Keys = _ANY

@@ -124,6 +124,8 @@ def write_slices(query: CostQuery, *, by_owner: bool, has_splits: bool, spares: 
     wanted = []
     if query.filters.skus:
         wanted.append("found.sku = ANY(%(skus)s)")
+    if query.filters.uses:
+        wanted.append("found.use = ANY(%(uses)s)")
     if spares:
         wanted.append("NOT held.meter_id = ANY(%(without)s)")
     slices = _SLICE.format(
