@@ -7,6 +7,7 @@ from typing import Literal
 
 from django.urls import reverse
 
+from billing import bill_alerts
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.accounts.visibility import project_filter
@@ -38,6 +39,7 @@ def gather_notices(user: User, *, freshness: Freshness, now: datetime) -> tuple[
     notices = [
         *describe_stoppers(heartbeats.read_ages(), may_see=user_may(user, Right.VIEW_HEALTH)),
         *describe_connections(freshness.connections, may_manage=may_manage, now=now),
+        *(describe_bill(bill_alerts.read_notice()) if user_may(user, Right.MANAGE_COSTS) else ()),
     ]
     return tuple(sorted(notices, key=lambda notice: notice.tone != "fail"))
 
@@ -96,6 +98,20 @@ def describe_stoppers(ages: Mapping[str, float], *, may_see: bool) -> Iterable[N
         since = f"for {durations.format_duration(timedelta(seconds=age))}" if age is not None else "at all"
         text = f"The {other} still sends stops."
         yield Notice("warn", f"The {name} has not reported {since}.", text, action, url)
+
+
+def describe_bill(notice: bill_alerts.BillNotice | None) -> Iterable[Notice]:
+    """Yield a note when days of the bill stay unexplained above the limit."""
+    if notice is None:
+        return
+    amount = money.format_dollars(notice.nano)
+    if notice.count == 1:
+        lead = f"{amount} of the bill of {notice.day.day} {notice.day:%B} is unexplained."
+        url = reverse("costs_bill_day", args=[notice.day.isoformat()])
+    else:
+        lead = f"{amount} of the bill of {notice.count} days is unexplained."
+        url = reverse("costs_bill")
+    yield Notice("warn", lead, "What was metered does not account for it.", "Open it", url)
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ class Agreement:
     last_day: date | None
     # Days of the period that have no billed number.
     open_days: int
+    # When the newest of the days was reckoned; None: none was.
+    compared_at: datetime | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -172,9 +174,9 @@ def days_of(period: Period) -> QuerySet[AgreementDay]:
 def build_agreement(period: Period, *, now: datetime) -> Agreement:
     """Return the comparison over a period. Four queries."""
     rows = days_of(period)
-    spans = rows.filter(meter=None).values_list("day", flat=True)
-    all_days = sorted(set(spans))
-    billed_days = set(rows.filter(meter=None).exclude(billed=None).values_list("day", flat=True))
+    marks = list(rows.filter(meter=None).values_list("day", "billed", "computed_at"))
+    all_days = sorted({day for day, _, _ in marks})
+    billed_days = {day for day, billed, _ in marks if billed is not None}
     if billed_days:
         rows = rows.exclude(billed=None)
     shown = sorted(billed_days) or all_days
@@ -186,6 +188,7 @@ def build_agreement(period: Period, *, now: datetime) -> Agreement:
         first_day=shown[0] if shown else None,
         last_day=shown[-1] if shown else None,
         open_days=len(all_days) - len(billed_days),
+        compared_at=max((at for _, _, at in marks), default=None),
     )
 
 

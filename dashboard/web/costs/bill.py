@@ -100,7 +100,6 @@ def show_bill(request: HttpRequest) -> HttpResponse:
             "day_rows": list_day_rows(days_of(period)),
             "page": Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page")),
             "unmatched": list_unmatched(period),
-            "alerts": list(BillAlert.objects.filter(resolved_at=None).order_by("-day")[:3]),
             "limit_nano": rules.unexplained_nano_usd,
             "zone_name": rules.reporting_zone,
             "query_string": query_string,
