@@ -34,6 +34,9 @@ class Budget(models.Model):
     exempt = models.ManyToManyField(Meter, blank=True, related_name="+")
     is_enabled = models.BooleanField(default=True)
     paused_reason = models.TextField(blank=True, help_text="why its acts wait; empty: they do not")
+    prices_confirmed_at = models.DateTimeField(
+        null=True, help_text="somebody said that prices older than this are right; None: nobody did"
+    )
     created_by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(db_default=Now())
 
