@@ -25,7 +25,8 @@ PEOPLE = ("viewer", "operator", "other_operator", "finance", "admin")
 # Signing in keeps its own books: who was last seen when.
 UNCOUNTED_TABLES = frozenset({"django_session", "usersessions_usersession"})
 # Answers that never end: asked with HEAD here, their content is tested with the pages.
-STREAMS = {"live"}
+# What is sent while it is made; a download is recorded although it is a GET (tests/web/test_exports.py).
+STREAMS = {"live", "costs_export_file", "costs_report_file"}
 # The reference page of the design is routed for developers only.
 ONLY_WITH_DEBUG = {"reference"}
 # Answers of a route that was let through: shown, done, refused for what was posted, gone.
