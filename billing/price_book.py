@@ -204,9 +204,9 @@ def _tell_source(record: PriceRecord, *, is_estimated: bool) -> str:
     if record.origin is Origin.FINANCE:
         return f"Entered by finance: {record.note.rstrip('.')}." if record.note else "Entered by finance."
     told = {
-        Origin.CATALOGUE: "the catalogue's price",
-        Origin.BILL: f"what the bill says ({record.note})",
-        Origin.ESTIMATE: f"the provider's estimate ({record.note})",
+        Origin.CATALOGUE: "the catalogue price",
+        Origin.BILL: f"the billed price ({record.note})",
+        Origin.ESTIMATE: f"the estimate of the provider ({record.note})",
     }[record.origin]
     if record.start is None:
         return f"{told[0].upper()}{told[1:]}."

@@ -108,12 +108,12 @@ def test_a_step_says_where_its_price_comes_from():
     steps = book.steps(SKU, start=NOW - DAY, end=NOW + 5 * DAY)
 
     assert [one.source for one in steps] == [
-        "Estimated: the catalogue's price, first seen 2026-11-20 12:00 UTC, stands for the time before.",
-        "The catalogue's price, seen since 2026-11-20 12:00 UTC.",
+        "Estimated: the catalogue price, first seen 2026-11-20 12:00 UTC, stands for the time before.",
+        "The catalogue price, seen since 2026-11-20 12:00 UTC.",
         "Entered by finance: contract 12. Less 12.5% discount.",
         UNKNOWN,
-        "What the bill says (billed hour of noon), seen since 2026-11-23 12:00 UTC.",
-        "The provider's estimate (estimate-cost), seen since 2026-11-24 12:00 UTC. Less 12.5% discount.",
+        "The billed price (billed hour of noon), seen since 2026-11-23 12:00 UTC.",
+        "The estimate of the provider (estimate-cost), seen since 2026-11-24 12:00 UTC. Less 12.5% discount.",
     ]
     assert [one.is_estimated for one in steps] == [True, False, False, False, False, False]
 
@@ -127,7 +127,7 @@ def test_the_price_of_an_instant_is_that_of_the_step_that_begins_with_it():
 
     assert book.at(SKU, NOW - timedelta(microseconds=1)).nano == 500
     assert book.at(SKU, NOW) == PriceStep(
-        NOW, None, 600, 600, "The catalogue's price, seen since 2026-11-20 12:00 UTC.", Origin.CATALOGUE
+        NOW, None, 600, 600, "The catalogue price, seen since 2026-11-20 12:00 UTC.", Origin.CATALOGUE
     )
 
 

@@ -83,9 +83,9 @@ def test_a_volume_is_quoted_per_month_and_an_endpoint_per_hour(priced: Desk):
 
     rows = {row.priced.sku: row for row in finance().get(LIST).context["page"]}
 
-    assert (rows["volume"].line.pays, rows["volume"].quote) == ("163.84", "per TiB and month")
+    assert (rows["volume"].line.pays, rows["volume"].quote) == ("163.84", "TiB and month")
     assert (rows["volume"].line.source, rows["volume"].burn.high) == ("Finance", 4 * 224_438_356)
-    assert (rows[SIZE].line.pays, rows[SIZE].quote) == ("5.40", "per replica and hour")
+    assert (rows[SIZE].line.pays, rows[SIZE].quote) == ("5.40", "replica and hour")
 
 
 def test_other_spellings_of_the_hardware_are_one_line(priced: Desk):

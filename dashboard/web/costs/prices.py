@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from billing.burn import Burn, add_burns
 from billing.price_book import EVERY_OTHER, Origin
 from billing.price_list import PricedSku, load_price_list
-from billing.skus import describe_sku, quote_of
+from billing.skus import Unit, describe_sku, quote_of, unit_of
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.chips import Chip, build_query_url
@@ -59,6 +59,11 @@ class Row:
     line: PriceLine
     burn: Burn
 
+    @property
+    def is_by_use(self) -> bool:
+        """True for what costs by what is sent, not by time."""
+        return unit_of(self.priced.sku) is Unit.MILLION_TOKENS
+
 
 @dataclass(frozen=True, slots=True)
 class Strip:
@@ -81,7 +86,7 @@ def list_prices(request: HttpRequest) -> HttpResponse:
             Row(
                 one,
                 describe_sku(one.sku),
-                quote_of(one.sku).words,
+                quote_of(one.sku).words.removeprefix("per "),
                 describe_step(one.sku, one.step, now=snapshot.now),
                 _burn_of(one),
             )
@@ -123,7 +128,7 @@ def _rank(row: Row) -> tuple[bool, bool, int, str]:
 
 def _burn_of(priced: PricedSku) -> Burn:
     bounds = priced.burn
-    if priced.sku.startswith("tokens/"):
+    if unit_of(priced.sku) is Unit.MILLION_TOKENS:
         return Burn()
     if bounds is None:
         return Burn(unpriced_replicas=priced.usage.units_high)
