@@ -66,5 +66,6 @@ app.conf.beat_schedule = {
     "refresh-forecasts": every(300, "billing.refresh_forecasts", queue="default"),
     # Due times are rows (billing/reports.py).
     "send-reports": every(60, "billing.send_reports", queue="default"),
+    "enforce-budgets": every(60, "lifecycle.enforce_budgets", queue="stops"),
     "prune": every(3600, "mirror.prune", queue="sync"),
 }

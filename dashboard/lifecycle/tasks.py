@@ -4,8 +4,9 @@ import os
 import threading
 
 from celery import shared_task
+from django.utils import timezone
 
-from dashboard.lifecycle import estimates
+from dashboard.lifecycle import budget_acts, estimates
 from dashboard.lifecycle.reconcile import reconcile_once
 
 
@@ -19,3 +20,9 @@ def reconcile() -> None:
 def estimate_prices() -> None:
     """Ask the provider for the price estimates that people wait for. Sent with each question, and as a sweep."""
     estimates.answer_pending()
+
+
+@shared_task(name="lifecycle.enforce_budgets")
+def enforce_budgets() -> None:
+    """Tell of what budgets reached, and ask for the stops that they want."""
+    budget_acts.enforce_budgets(now=timezone.now())
