@@ -13,7 +13,7 @@ from billing.costs.visibility import find_sight
 from billing.forecast_history import HOUR, HOURS_PER_DAY, MOST_DAYS, HourCost
 from billing.forecast_plans import PlannedCharge, PlannedCourse
 from billing.forecast_sources import MeterPlan, load_plans
-from billing.models import Meter, MeterKind, Ownership
+from billing.models import Meter, MeteredInterval, MeterKind, Ownership
 from dashboard.accounts.models import User
 from dashboard.core.periods import Bucket, Period
 
@@ -70,12 +70,39 @@ def load_hours(
     lumps: Mapping[str, dict[datetime, int]] = {}
     if lump_filters is not None:
         lumps = _load_nano(replace(scope, filters=lump_filters), period, now=now, group_by=group_by)
+    for key, prepaid in _load_prepaid(scope, period, now=now, group_by=group_by).items():
+        for start, nano in prepaid.items():
+            every[key][start] = max(0, every[key][start] - nano)
     return {
         key: [
             HourCost(start, nano, min(nano, lumps.get(key, {}).get(start, 0)))
             for start, nano in hours.items()
         ]
         for key, hours in every.items()
+    }
+
+
+def _load_prepaid(
+    scope: Scope, period: Period, *, now: datetime, group_by: GroupBy
+) -> dict[str, dict[datetime, int]]:
+    """Return the hours in which terms were paid in advance (reserved clusters): that says nothing about other days.
+
+    One query where nothing was, else about three.
+    """
+    paid = MeteredInterval.objects.filter(
+        start__gte=period.start, start__lt=period.end, lump_nano_usd__gt=0, meter__kind__in=BURNING_KINDS
+    )
+    hours: set[datetime] = set()
+    meters: set[str] = set()
+    for meter_id, start in paid.values_list("meter_id", "start"):
+        meters.add(str(meter_id))
+        hours.add(_full_hour(start))
+    filters = _narrow(scope.filters, meters=frozenset(meters)) if meters else None
+    if filters is None:
+        return {}
+    costs = _load_nano(replace(scope, filters=filters), period, now=now, group_by=group_by)
+    return {
+        key: {start: nano for start, nano in found.items() if start in hours} for key, found in costs.items()
     }
 
 

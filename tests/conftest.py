@@ -36,12 +36,15 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 @pytest.fixture(autouse=True)
 def forget_counters(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Delete this worker's cache entries after tests that touch the database: lockout counters must not leak.
+    """Delete this worker's cache entries after tests that touch the database: counters and forecasts must not leak.
 
     By prefix: cache.clear() would flush the whole Redis, with the queues of a worker test beside it.
     """
     yield
-    if "db" in request.fixturenames or "transactional_db" in request.fixturenames:
+    touches = {"db", "transactional_db"} & set(request.fixturenames) or request.node.get_closest_marker(
+        "django_db"
+    )
+    if touches:
         client = cache._cache.get_client()  # type: ignore[attr-defined]  # the only way to the client
         for key in client.scan_iter(f"{settings.CACHES['default']['KEY_PREFIX']}:*"):
             client.delete(key)
