@@ -49,7 +49,7 @@ BILL_ONLY: Final = frozenset({MeterKind.BATCH, MeterKind.EVALUATION, MeterKind.S
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is metered already: pairs of kind and remote id, and the deployments of each endpoint by remote ids."""
+    """What is mirrored: pairs of kind and remote id, and the deployments of each endpoint by remote ids."""
 
     meters: frozenset[tuple[str, str]] = frozenset()
     deployments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -90,12 +90,10 @@ _Found = tuple[MeterKind, str, str, str]
 def _match_deployment(attributes: Mapping[str, str], known: Known) -> _Found | None:
     deployment, endpoint = _read(attributes, "deployment_id"), _read(attributes, "endpoint_id")
     if deployment:
-        is_container = (MeterKind.CONTAINER, deployment) in known.meters or not endpoint
-        is_dedicated = (MeterKind.DEPLOYMENT, deployment) in known.meters
-        kind = MeterKind.CONTAINER if is_container and not is_dedicated else MeterKind.DEPLOYMENT
-        if kind is MeterKind.CONTAINER and (kind, deployment) not in known.meters:
-            # Neither a dedicated deployment nor a container that anybody has seen: the word alone does not tell which.
-            return (MeterKind.OTHER, f"deployment_id:{deployment}", deployment, f"deployment_id {deployment}")
+        # Lines of dedicated deployments name their endpoint, too (contract 10); a container has none.
+        is_dedicated = bool(endpoint) or (MeterKind.DEPLOYMENT, deployment) in known.meters
+        is_container = (MeterKind.CONTAINER, deployment) in known.meters
+        kind = MeterKind.DEPLOYMENT if is_dedicated and not is_container else MeterKind.CONTAINER
         return (kind, deployment, deployment, f"deployment_id {deployment}")
     if not endpoint:
         return None

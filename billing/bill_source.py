@@ -18,7 +18,15 @@ from billing.bill_spans import Billed, Covered, make_backfill, make_spans
 from billing.ledger import Gathered, PostingResult, post_all
 from billing.metering import SpanDraft
 from billing.meters import account_of
-from billing.models import BilledLine, BillReading, IntervalSource, Meter, MeteredInterval, MeterKind
+from billing.models import (
+    BilledLine,
+    BillReading,
+    Condition,
+    IntervalSource,
+    Meter,
+    MeteredInterval,
+    MeterKind,
+)
 from billing.reconciliation import BillLine, BillWindow, to_ticks
 from billing.reconciliation_gap import sum_credits
 from dashboard.accounts.models import Connection
@@ -68,7 +76,7 @@ def gather(connection: Connection, *, now: datetime) -> Iterator[Gathered]:
     due = list(_find_due(account_id, until=until))
     lines = _load_windows([meter.pk for meter, _ in due], until=until)
     for meter, first in due:
-        is_known = meter.metered_from is not None and meter.metered_from <= first
+        is_known = meter.metered_from is not None and meter.metered_from <= first and meter.pk in lines
         since = max(first, again) if is_known else first
         billed = [one for one in lines.get(meter.pk, []) if one.start >= since]
         spans = make_spans(
@@ -83,7 +91,10 @@ def gather(connection: Connection, *, now: datetime) -> Iterator[Gathered]:
 
 
 def _find_due(account_id: str, *, until: datetime) -> Iterator[tuple[Meter, datetime]]:
-    """Yield meters that only the bill tells, with their first billed window, unless they are posted up to `until`."""
+    """Yield meters that only the bill tells, with their first billed window, unless they are posted up to `until`.
+
+    One whose lines went to another meter is told once more, without them.
+    """
     metered_otherwise = MeteredInterval.objects.filter(meter=OuterRef("pk")).exclude(
         source=IntervalSource.BILL
     )
@@ -92,15 +103,23 @@ def _find_due(account_id: str, *, until: datetime) -> Iterator[tuple[Meter, date
         .filter(Q(kind__in=list(BILL_ONLY)) | Q(deployment=None, resource=None))
         .exclude(Exists(metered_otherwise))
         .annotate(first=Min("billed_lines__start"))
-        .exclude(first=None)
+        .exclude(first=None, metered_from=None)
         .order_by("pk")
     )
     for meter in meters:
+        if meter.first is None:
+            if meter.metered_from is not None and _still_costs(meter):
+                yield meter, meter.metered_from
+            continue
         first: datetime = meter.first
         is_posted = meter.settled_until is not None and meter.settled_until >= until
         is_whole = meter.metered_from is not None and meter.metered_from <= first
         if first < until and not (is_posted and is_whole):
             yield meter, first
+
+
+def _still_costs(meter: Meter) -> bool:
+    return meter.intervals.filter(condition=Condition.BILLS).exists()
 
 
 def load_backfill(firsts: Mapping[Meter, datetime]) -> dict[int, list[SpanDraft]]:

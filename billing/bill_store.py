@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from billing import bill_plan
 from billing.bill_matching import Known, Match, match_line
@@ -117,7 +118,12 @@ def find_meters(
     meters = {
         (meter.kind, meter.remote_id): meter for meter in Meter.objects.filter(billing_account_id=account_id)
     }
-    known = Known(frozenset(meters), _load_deployments(account_id))
+    mirrored = frozenset(
+        key
+        for key, meter in meters.items()
+        if meter.deployment_id is not None or meter.resource_id is not None
+    )
+    known = Known(mirrored, _load_deployments(account_id))
     projects = {one.remote_id: one for one in Project.objects.filter(connection=connection)}
     found: dict[_Key, tuple[Meter, str]] = {}
     for key, (attributes, dimensions) in tables.items():
@@ -191,14 +197,14 @@ def _describe(
 
 @transaction.atomic
 def match_again(connection: Connection, *, now: datetime) -> set[datetime]:
-    """Match what had no meter of its own kind once more: the mirror may have learnt of it since.
+    """Match lines once more whose meter is not mirrored: the mirror may have learnt of it since.
 
-    Returns the starts of the windows whose lines moved. Two queries where nothing moved.
+    Returns the starts of the windows whose lines moved. One query where all is mirrored.
     """
     account_id = connection.organization_id
-    loose = BilledLine.objects.filter(billing_account_id=account_id).exclude(
-        meter__kind__in=[kind for kind in MeterKind.values if kind != MeterKind.OTHER]
-    )
+    loose = BilledLine.objects.filter(
+        Q(meter=None) | Q(meter__deployment=None, meter__resource=None), billing_account_id=account_id
+    ).exclude(meter__kind__in=[MeterKind.SERVERLESS, MeterKind.BATCH, MeterKind.EVALUATION])
     rows = list(loose.only("attributes", "dimensions", "start", "meter_id", "match"))
     if not rows:
         return set()

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from billing import bill_import, bill_plan, bill_source, bill_store
-from billing.meters import ensure_meters
+from billing.meters import ensure_bill_meter, ensure_meters
 from billing.models import BilledLine, BillReading, Meter, MeterKind
 from dashboard.mirror.models import MalformedPayload
 from tests.mirror.conftest import Mirror, organize
@@ -187,16 +187,31 @@ def test_lines_find_the_meters_of_the_mirror_and_the_rest_get_their_own(bill):
 
 def test_what_the_mirror_learns_later_is_matched_again(bill):
     read(bill)
-    containers = BilledLine.objects.filter(meter__remote_id__startswith="deployment_id:")
-    assert containers.exists()
-
     bill.sync_catalogue()
-    bill.sync_group("containers")
+    bill.sync_endpoints()
     ensure_meters(bill.connection, now=bill.now)
+    meter = Meter.objects.filter(kind="deployment", deployment__generation="v2", billed_lines__gt=0).first()
+    # As if the bill had named the endpoint alone, before anybody knew of its deployment.
+    stray = ensure_bill_meter(
+        meter.billing_account_id,
+        kind="deployment",
+        remote_id=meter.endpoint.remote_id,
+        name="",
+        connection=None,
+    )
+    line = BilledLine.objects.filter(meter=meter).first()
+    line.attributes = {"endpoint_id": meter.endpoint.remote_id}
+    line.meter = stray
+    line.save()
+
     changed = bill_store.match_again(bill.connection, now=bill.now)
 
-    assert changed
-    assert BilledLine.objects.filter(meter__kind="container").exists()
+    line.refresh_from_db()
+    assert changed == {line.start}
+    assert (line.meter, line.match) == (
+        meter,
+        f"endpoint_id {meter.endpoint.remote_id}, which has one deployment",
+    )
 
 
 def test_the_bill_is_complete_through_the_last_full_hour(bill):
