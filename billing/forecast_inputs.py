@@ -12,6 +12,7 @@ from billing.costs import CostFilters, CostQuery, GroupBy, load_costs, visible_m
 from billing.costs.visibility import find_sight
 from billing.forecast_history import HOUR, HOURS_PER_DAY, MOST_DAYS, HourCost
 from billing.forecast_plans import PlannedCharge, PlannedCourse
+from billing.forecast_rows import Burning
 from billing.forecast_sources import MeterPlan, load_plans
 from billing.models import Meter, MeteredInterval, MeterKind, Ownership
 from dashboard.accounts.models import User
@@ -49,14 +50,6 @@ class Scope:
         """Return what tells this scope from others; people who see the same have the same. At most one query."""
         wanted = [(one.name, sorted(getattr(self.filters, one.name))) for one in fields(self.filters)]
         return repr((find_sight(self.user), wanted, self.period, str(self.zone)))
-
-
-@dataclass(frozen=True, slots=True)
-class Burning:
-    """A rate in nano-dollars per hour, middle of its range; incomplete where a price is unknown."""
-
-    nano: int = 0
-    is_complete: bool = True
 
 
 def load_hours(

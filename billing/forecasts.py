@@ -6,17 +6,17 @@ out before anybody asks. So the same forecast is the same on every page, while w
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime, tzinfo
-from decimal import Decimal
+from datetime import UTC, datetime, tzinfo
 from typing import TypeVar
 
 from django.core.cache import cache
 
 from billing.amounts import Cost
 from billing.costs import NO_FILTERS, CostFilters, CostQuery, GroupBy, load_costs, sum_costs
-from billing.forecast import DayForecast, Forecast, forecast
-from billing.forecast_inputs import Burning, Scope, load_burning, load_hours, load_planned
+from billing.forecast import Forecast, forecast
+from billing.forecast_history import HourCost
+from billing.forecast_inputs import Scope, load_burning, load_hours, load_planned
+from billing.forecast_rows import Burning, RowInput, forecast_rows
 from billing.models import MeteredInterval
 from dashboard.accounts.models import User
 from dashboard.core.periods import Period, month_of
@@ -25,6 +25,7 @@ Found = TypeVar("Found")
 
 # Seconds for which pages share a forecast. The task comes round before that.
 FRESH_SECONDS = 600
+_HOUR_SECONDS = 3600
 # Part of every key: what other code than this has cached is not read.
 _VERSION = "forecast-1"
 
@@ -114,7 +115,7 @@ def _forecast_whole(scope: Scope, *, now: datetime) -> Forecast | None:
     until = scope.period.end
     gone = _gone(scope, now)
     spent = sum_costs(gone, now=now, filters=scope.filters, user=scope.user)
-    hours = load_hours(scope, now=now).get("", [])
+    hours = _load_hours(scope, now=now).get("", [])
     burning = load_burning(scope, now=now).get("", Burning())
     if not hours and not spent.high and not burning.nano and not MeteredInterval.objects.exists():
         return None
@@ -138,41 +139,31 @@ def _forecast_rows(scope: Scope, group_by: GroupBy, whole: Forecast) -> dict[str
         _gone(scope, now), scope.zone, group_by=group_by, filters=scope.filters, user=scope.user
     )
     spent = {row.key: row.total for row in load_costs(query, now=now).rows}
-    hours = load_hours(scope, now=now, group_by=group_by)
+    hours = _load_hours(scope, now=now, group_by=group_by)
     burning = load_burning(scope, now=now, group_by=group_by)
-    rows = {
-        key: forecast(
-            hours.get(key, []),
-            burn_nano=burning.get(key, Burning()).nano,
-            spent=spent.get(key, Cost()),
-            now=now,
-            until=whole.until,
-            zone=scope.zone,
-            is_burn_complete=burning.get(key, Burning()).is_complete,
-        )
+    inputs = {
+        key: RowInput(hours.get(key, []), burning.get(key, Burning()), spent.get(key, Cost()))
         for key in {**spent, **hours, **burning}
     }
-    left = sum((row.left for row in rows.values()), Decimal(0))
-    if not left:
-        return rows
-    return {key: _scale(row, whole.left / left) for key, row in rows.items()}
+    return forecast_rows(inputs, whole=whole, zone=scope.zone)
+
+
+def _load_hours(
+    scope: Scope, *, now: datetime, group_by: GroupBy = GroupBy.NONE
+) -> Mapping[str, list[HourCost]]:
+    """Return the hours, read once an hour where few keys share them: corrections of the past may wait that long."""
+    if group_by not in (GroupBy.NONE, GroupBy.TEAM):
+        return load_hours(scope, now=now, group_by=group_by)
+    edge = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    key = f"{_key(scope, group_by)}-{edge:%Y%m%d%H}"
+    known: Mapping[str, list[HourCost]] | None = cache.get(key)
+    if known is None:
+        known = load_hours(scope, now=now, group_by=group_by)
+        cache.set(key, known, _HOUR_SECONDS)
+    return known
 
 
 def _gone(scope: Scope, now: datetime) -> Period:
     """Return the part of the period that is over; empty before it begins."""
     start = scope.period.start
     return Period(start, max(start, min(now, scope.period.end)))
-
-
-def _scale(row: Forecast, factor: Decimal) -> Forecast:
-    spent = row.p50 - row.left
-    return replace(
-        row,
-        p10=spent + (row.p10 - spent) * factor,
-        p50=spent + row.left * factor,
-        p90=spent + (row.p90 - spent) * factor,
-        by_day=tuple(
-            DayForecast(day.period, day.p10 * factor, day.p50 * factor, day.p90 * factor)
-            for day in row.by_day
-        ),
-    )
