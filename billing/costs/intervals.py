@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from billing.amounts import TICKS_PER_NANO, Cost
-from billing.costs.held import filter_parameters, write_held
+from billing.costs.held import filter_parameters, list_meters, write_held
 from billing.costs.labels import load_labels
 from billing.costs.queries import CostQuery, GroupBy
 from billing.costs.slices import write_slices
@@ -59,7 +59,7 @@ class IntervalPage:
 
 
 def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: int = 50) -> IntervalPage:
-    """Return the intervals that add up to the query's total; grouping and bucket do not matter. Up to eight queries.
+    """Return the intervals that add up to the query's total; grouping and bucket do not matter. Up to nine queries.
 
     To open a row or a bar, filter by its key and take its piece as the period.
     """
@@ -68,14 +68,18 @@ def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: i
     if query.period.is_empty or (sight.team_ids == [] and not sight.sees_unowned):
         return IntervalPage([], 0)
     parts = load_parts(query.period, now=now)
+    meters = list_meters(query)
+    if meters == []:
+        return IntervalPage([], 0)
     held = write_held(query, by_owner=True, has_splits=bool(parts))
-    slices = write_slices(query, by_owner=True, has_splits=bool(parts))
+    slices = write_slices(query, by_owner=True, has_splits=bool(parts), of_meters=meters is not None)
     statement = f"WITH {held},\n{slices}\n"
     part = "part_from, part_to, whole" if parts else "0, 1, 1"
     named = {
         "seen_teams": sight.team_ids,
         "sees_unowned": sight.sees_unowned,
         "now": now,
+        "only": meters,
         "start": query.period.start,
         "end": query.period.end,
         "offset": offset,

@@ -12,12 +12,12 @@ _FOUND = """found AS (
     SELECT * FROM billing_meteredinterval
     WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(end)s
         AND ("end" > %(start)s OR "end" IS NULL)
-        AND ("end" IS NOT NULL OR start < %(now)s AND %(start)s < %(now)s)
+        AND ("end" IS NOT NULL OR start < %(now)s AND %(start)s < %(now)s){of_meters}
     UNION ALL
     SELECT * FROM billing_meteredinterval
     WHERE condition <> 'free' AND ("end" IS NULL OR condition = 'unknown')
         AND start < %(start)s::timestamptz - interval '24 hours'
-        AND ("end" > %(start)s OR "end" IS NULL) AND ("end" IS NOT NULL OR %(start)s < %(now)s)
+        AND ("end" > %(start)s OR "end" IS NULL) AND ("end" IS NOT NULL OR %(start)s < %(now)s){of_meters}
 )"""
 
 # Interval, period and stretch of `held` overlap two by two, and so all three: a slice is never empty.
@@ -29,10 +29,11 @@ _SLICE = """slice AS (
             WHEN found.use = 'idle' THEN 'idle' ELSE '' END AS mark,
         greatest(found.start, {since}%(start)s) AS since,
         least(coalesce(found."end", %(now)s), {until}%(end)s) AS until
-    FROM found JOIN held ON held.meter_id = found.meter_id{overlap}
+    FROM found{held}
     WHERE {wanted}
 )"""
-_OVERLAP = """
+_HELD = " JOIN held ON held.meter_id = found.meter_id"
+_HELD_THEN = f"""{_HELD}
         AND held.since < coalesce(found."end", %(now)s) AND held.until > found.start"""
 
 _ONE_PIECE = """piece AS (
@@ -46,7 +47,7 @@ _PIECES = """placed AS (
 ),
 spread AS (
     SELECT placed.*, unnest(
-        CASE WHEN first = last THEN ARRAY[first] ELSE ARRAY(SELECT generate_series(first, last)) END
+        CASE WHEN first = last THEN ARRAY[first] ELSE (%(numbers)s::int[])[first:last] END
     ) AS number
     FROM placed
 ),
@@ -113,13 +114,17 @@ FROM (
     ) AS ended
 ) AS shared
 GROUP BY key, place"""  # noqa: S608 - constants of this module
+# Keys that the meter and its owner have no part in.
+KEYS_OF_INTERVALS = {GroupBy.NONE: "''", GroupBy.SKU: "found.sku"}
 PARTS = "is_shared, part_from, part_to, whole"
 
 
-def write_slices(query: CostQuery, *, by_owner: bool, has_splits: bool, spares: bool = False) -> str:
+def write_slices(
+    query: CostQuery, *, by_owner: bool, has_splits: bool, of_meters: bool = False, spares: bool = False
+) -> str:
     """Return the common table expressions from `held` to `slice`, which has `PARTS` where there are splits.
 
-    `spares`: the meters named by the parameter `without` are left out.
+    `of_meters`: only those named by the parameter `only` are read; `spares`: those named by `without` are left out.
     """
     wanted = []
     if query.filters.skus:
@@ -127,16 +132,18 @@ def write_slices(query: CostQuery, *, by_owner: bool, has_splits: bool, spares: 
     if query.filters.uses:
         wanted.append("found.use = ANY(%(uses)s)")
     if spares:
-        wanted.append("NOT held.meter_id = ANY(%(without)s)")
+        wanted.append("NOT found.meter_id = ANY(%(without)s)")
+    needs_held = by_owner or of_meters or query.group_by not in (GroupBy.NONE, GroupBy.SKU)
     slices = _SLICE.format(
-        key="found.sku" if query.group_by is GroupBy.SKU else "held.key",
+        key=KEYS_OF_INTERVALS.get(query.group_by, "held.key"),
         parts=f"{PARTS}," if has_splits else "",
         since="held.since, " if by_owner else "",
         until="held.until, " if by_owner else "",
-        overlap=_OVERLAP if by_owner else "",
+        held=_HELD_THEN if by_owner else _HELD if needs_held else "",
         wanted=" AND ".join(wanted) or "TRUE",
     )
-    return f"{_FOUND},\n{slices}"
+    found = _FOUND.format(of_meters=" AND meter_id = ANY(%(only)s)" if of_meters else "")
+    return f"{found},\n{slices}"
 
 
 def write_cells(*, is_cut: bool, has_splits: bool) -> str:

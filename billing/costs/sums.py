@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 
 from billing.amounts import ZERO, Cost, add_costs
-from billing.costs.held import filter_parameters, needs_owners, write_held
+from billing.costs.held import filter_parameters, list_meters, needs_owners, write_held
 from billing.costs.labels import load_labels
 from billing.costs.queries import NO_FILTERS, CostFilters, CostQuery, CostRow, CostTable, GroupBy
 from billing.costs.slices import write_cells, write_slices
@@ -29,7 +29,7 @@ class Cell:
 
 
 def load_costs(query: CostQuery, *, now: datetime) -> CostTable:
-    """Return what the query asks for, dearest row first. Up to seven queries.
+    """Return what the query asks for, dearest row first. Up to eight queries.
 
     What goes on is counted up to `now`. Key `""` is what nobody owns, or what the provider does not tell.
     """
@@ -51,7 +51,7 @@ def load_costs(query: CostQuery, *, now: datetime) -> CostTable:
 def sum_costs(
     period: Period, *, now: datetime, filters: CostFilters = NO_FILTERS, user: object = None
 ) -> Cost:
-    """Return what the period cost up to `now`, as the user may see it (None: all). Up to seven queries."""
+    """Return what the period cost up to `now`, as the user may see it (None: all). Up to eight queries."""
     query = CostQuery(period, UTC, filters=filters, user=user)  # type: ignore[arg-type]
     return add_costs(cell.cost for cell in read_cells(query, [period], now=now))
 
@@ -59,8 +59,8 @@ def sum_costs(
 def read_cells(query: CostQuery, pieces: list[Period], *, now: datetime) -> list[Cell]:
     """Return the cost of each key in each of the pieces, which follow each other without a hole.
 
-    Two queries; two more where whose cost it is matters, two more where a cost is split by usage, one for the user's
-    teams.
+    Two queries; two more where whose cost it is matters, two more where a cost is split by usage, one each for
+    the user's teams and for the meters of a filter.
     """
     sight = find_sight(query.user)
     if query.period.is_empty or (sight.team_ids == [] and not sight.sees_unowned):
@@ -98,12 +98,23 @@ def _read(
     by_owner: bool,
     without: frozenset[int] = frozenset(),
 ) -> list[Cell]:
+    meters = list_meters(query)
+    if meters == []:
+        return []
     held = write_held(query, by_owner=by_owner, has_splits=bool(parts))
-    slices = write_slices(query, by_owner=by_owner, has_splits=bool(parts), spares=bool(without))
+    slices = write_slices(
+        query,
+        by_owner=by_owner,
+        has_splits=bool(parts),
+        of_meters=meters is not None,
+        spares=bool(without),
+    )
     statement = f"WITH {held},\n{slices}{write_cells(is_cut=len(pieces) > 1, has_splits=bool(parts))}"
     named |= part_parameters(parts) | {
         "start": query.period.start,
         "end": query.period.end,
+        "only": meters,
+        "numbers": list(range(1, len(pieces) + 1)),
         "edges": [piece.start for piece in pieces] + [pieces[-1].end],
         "without": sorted(without),
     }
