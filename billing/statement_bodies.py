@@ -5,7 +5,7 @@ Amounts are whole ticks (billing/amounts.py), written as text because JSON reade
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -71,6 +71,7 @@ class StatementBody:
 
 @dataclass(slots=True)
 class _Sheet:
+    unsettled: set[str] = field(default_factory=set)
     lines: dict[tuple[str, str], tuple[Line, Cost]] = field(default_factory=dict)
     corrections: dict[tuple[date, str, str, str], tuple[Line, Cost]] = field(default_factory=dict)
 
@@ -81,14 +82,22 @@ def build_bodies(
     zone: str,
     lines: Iterable[Line],
     corrections: Iterable[tuple[date, Line]] = (),
-    unsettled: Sequence[str] = (),
+    present: Iterable[Line] | None = None,
 ) -> dict[str, StatementBody]:
-    """Return a body per name of a team, "" = what nobody owns; dearest lines first."""
+    """Return a body per name of a team, "" = what nobody owns; dearest lines first.
+
+    `present` is what is known best of the same month, which tells what is not settled; None: the lines are it.
+    """
     sheets: dict[str, _Sheet] = {}
     for line in lines:
         found = sheets.setdefault(line.team, _Sheet()).lines
         key = (line.kind, line.remote_id)
         found[key] = (line, found.get(key, (line, ZERO))[1] + read_cost(line))
+        if present is None and not line.is_settled:
+            sheets[line.team].unsettled.add(line.name)
+    for line in present or ():
+        if not line.is_settled:
+            sheets.setdefault(line.team, _Sheet()).unsettled.add(line.name)
     for of_month, line in corrections:
         told = sheets.setdefault(line.team, _Sheet()).corrections
         place = (of_month, line.kind, line.remote_id, line.reason)
@@ -109,7 +118,7 @@ def build_bodies(
                 for place, (line, cost) in sorted(sheet.corrections.items(), key=lambda item: item[0])
                 if cost != ZERO
             ),
-            tuple(unsettled),
+            tuple(sorted(sheet.unsettled)),
         )
         for team, sheet in sheets.items()
     }

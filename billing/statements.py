@@ -61,7 +61,6 @@ def draft_month(
         zone=zone_name,
         lines=stream_month(period, posted_until=None, user=user, now=now),
         corrections=_corrections(closed, posted_until=now, user=user, now=now),
-        unsettled=list_unsettled(period),
     )
 
 
@@ -100,7 +99,7 @@ def close_month(month: date, *, zone_name: str, actor: audit.Actor, now: datetim
         zone=zone_name,
         lines=stream_month(period, posted_until=posted_until, now=now),
         corrections=_corrections(_closed_before(month), posted_until=posted_until, user=None, now=now),
-        unsettled=list_unsettled(period),
+        present=stream_month(period, posted_until=None, now=now),
     )
     keys = {name: str(pk) for pk, name in Team.objects.values_list("pk", "name")}
     # A month without any cost is closed too.

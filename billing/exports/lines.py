@@ -2,7 +2,8 @@
 
 import enum
 from datetime import datetime
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from billing.amounts import TICKS_PER_NANO
@@ -97,17 +98,18 @@ def to_hours(microseconds: Decimal) -> Decimal:
     return _divide(microseconds, MICROSECONDS_PER_HOUR)
 
 
+@lru_cache(maxsize=4096)
 def price_dollars(nano: int | None) -> Decimal | None:
     """Return nano-dollars as dollars, exactly; None stays None."""
     return None if nano is None else nano / NANO_PER_DOLLAR
 
 
+# Its own, made once: whoever calls may have set another precision, and a row divides seven times.
+_EXACT = Context(prec=50, rounding=ROUND_HALF_EVEN)
+
+
 def _divide(value: Decimal, by: Decimal) -> Decimal:
-    if not value:
-        return Decimal(0)
-    with localcontext() as context:
-        context.prec = 50
-        return (value / by).quantize(PLACES, rounding=ROUND_HALF_EVEN)
+    return _EXACT.quantize(_EXACT.divide(value, by), PLACES) if value else Decimal(0)
 
 
 def to_text(number: Decimal | None) -> str:

@@ -119,6 +119,8 @@ def test_what_is_not_settled_is_named_and_becomes_a_correction(spend):
     _post(late)
 
     assert thaw(Statement.objects.get(team_name="Search").body).unsettled == ("support-bot",)
+    # A team is not told what others run.
+    assert thaw(Statement.objects.get(team_name="").body).unsettled == ()
     draft = draft_month(NOVEMBER, zone_name="UTC", now=LATER)["Search"]
     assert draft.corrected.low == 5_400_000_000 * 3_600_000_000
 
