@@ -142,6 +142,7 @@ ROUTES: dict[str, Route] = {
     "costs": _page(),
     "costs_intervals": _page(),
     "costs_interval": _page(),
+    "costs_units": _page(),
     # Files, statements (of the own teams) and scheduled reports
     "costs_export": _page(),
     "costs_export_file": _page(),

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from billing.models import Condition, IntervalSource, LedgerEntry, Meter, Use
 from dashboard.accounts.models import Team
-from dashboard.mirror.models import Endpoint
-from tests import cost_factories, factories
+from dashboard.mirror.models import CatalogueModel, Endpoint, TrafficHalfHour
+from tests import cost_factories, factories, model_factories
 from tests.factories import NOW
 from tests.web.conftest import Desk
 
@@ -247,3 +247,52 @@ def test_a_moment_without_an_interval_is_no_page(desk: Desk, finance_client: Cli
     meter = run(desk.endpoint("docs-qa"))
 
     assert finance_client.get(f"/costs/meters/{meter.pk}/at/{moment}/").status_code == 404
+
+
+def test_unit_costs_are_told_busy_and_all_in_beside_serverless(desk: Desk, finance_client: Client) -> None:
+    endpoint = desk.endpoint("docs-qa", burn_low=5_400_000_000, burn_high=5_400_000_000)
+    model_factories.make_catalogue_model(
+        connection=desk.connection,
+        name=endpoint.model,
+        origin=CatalogueModel.Origin.SERVERLESS,
+        is_serverless=True,
+        input_nano_usd=200_000_000,
+        output_nano_usd=600_000_000,
+    )
+    meter = run(endpoint, hours=1, start=NOW - timedelta(hours=2))
+    cost_factories.make_interval(meter, start=NOW - timedelta(hours=1), end=NOW, use=Use.IDLE)
+    TrafficHalfHour.objects.create(
+        endpoint=endpoint,
+        start=NOW - timedelta(hours=2),
+        requests=900,
+        input_tokens=2_000_000,
+        output_tokens=1_000_000,
+    )
+
+    html = read(finance_client, "period=today", "/costs/units/")
+
+    # $5.40 for 3M tokens while busy, $10.80 all-in; serverless $1.00 for the same 3M.
+    assert "1.80" in html
+    assert "3.60" in html
+    assert "0.33" in html
+    assert "Not at this traffic" in html
+    assert "from 4,860 requests or 16.2M tokens an hour" in html
+
+
+def test_unit_costs_of_another_team_are_not_shown(
+    desk: Desk, other_team: Team, operator_client: Client
+) -> None:
+    project = factories.make_project(connection=desk.connection, team=other_team, name="lab")
+    run(Desk(desk.connection, project, other_team).endpoint("secret-run"))
+
+    assert "secret-run" not in read(operator_client, "", "/costs/units/")
+
+
+def test_the_numbers_are_compared_for_the_whole_organisation_only(
+    desk: Desk, finance_client: Client, operator_client: Client
+) -> None:
+    run(desk.endpoint("docs-qa"))
+
+    assert "Do the numbers agree?" in read(finance_client)
+    assert "Do the numbers agree?" not in read(finance_client, f"team={desk.team.pk}")
+    assert "Do the numbers agree?" not in read(operator_client)

@@ -1,25 +1,26 @@
 """The cost explorer: what was spent, by whom, on what, and what the month will cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from billing.forecasts import load_forecast, load_forecasts
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 
 from billing.amounts import Cost, to_nano
-from billing.costs import CostRow, CostTable, GroupBy, load_costs
+from billing.costs import NO_FILTERS, CostRow, CostTable, GroupBy, load_costs, sum_costs
 from billing.forecast import Forecast
-from billing.models import Meter
+from billing.forecasts import load_forecast, load_forecasts
+from billing.models import Meter, Use
 from billing.rules import load_rules
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.core import money
 from dashboard.core.periods import Period, PeriodName
 from dashboard.mirror.querysets import one_snapshot
 from dashboard.web.costs import bars
+from dashboard.web.costs.agreement import Agreement, build_agreement
 from dashboard.web.costs.asked import Question, list_zones, parameter_of, read_question
 from dashboard.web.costs.choices import build_choices
 from dashboard.web.costs.tabs import list_tabs
@@ -95,6 +96,7 @@ def show_costs(request: HttpRequest) -> HttpResponse:
             "page": Paginator(rows, ROWS_PER_PAGE).get_page(request.GET.get("page")),
             "total": Row("", "Total", table.total, before.total, 100.0, "", "", intervals_url(question)),
             "idle_percent": percent_of(table.total.idle_high, table.total.high),
+            "unseen_percent": percent_of(find_unseen(question, now=now).high, table.total.high),
             "per_day": average_per_day(question, table.total, now=now),
             "forecast": forecast,
             "forecasts": forecasts,
@@ -103,12 +105,29 @@ def show_costs(request: HttpRequest) -> HttpResponse:
             "figures": bars.build_figures(question, table, now=now),
             "query_string": question.url_query(),
             "may_manage": user_may(snapshot.user, Right.MANAGE_COSTS),
+            "agreement": find_agreement(question, now=now),
+            "bill_url": reverse("costs_bill"),
             "is_metered": Meter.objects.exists(),
         }
         return render_page(request, "costs/explorer/page.html", "costs/explorer/_explorer.html", context)
 
 
-def find_forecasts(question: Question, *, now: datetime) -> tuple[Forecast | None, dict[str, Forecast]]:
+def find_agreement(question: Question, *, now: datetime) -> Agreement | None:
+    """Return whether the numbers agree: of the whole organisation, so not for a part of it, nor for who sees a part."""
+    user = question.query.user
+    if user is None or not user_may(user, Right.SEE_ALL_PROJECTS) or question.query.filters != NO_FILTERS:
+        return None
+    return build_agreement(question.query.period, now=now)
+
+
+def find_unseen(question: Question, *, now: datetime) -> Cost:
+    """Return the part of the cost that ran while nobody knows whether there were requests. Three queries."""
+    query = question.query
+    filters = replace(query.filters, uses=frozenset({Use.UNKNOWN.value}))
+    return sum_costs(query.period, now=now, filters=filters, user=query.user)
+
+
+def find_forecasts(question: Question, *, now: datetime) -> tuple[Forecast | None, Mapping[str, Forecast]]:
     """Return the forecast of the month and those of its rows; nothing for any other period."""
     query = question.query
     if question.period_name is not PeriodName.MONTH:

@@ -19,6 +19,7 @@ class Tab:
 
 TABS = (
     Tab("Explorer", "costs"),
+    Tab("Unit cost", "costs_units"),
     Tab("Against the bill", "costs_bill", Right.SEE_ALL_PROJECTS),
     Tab("Statements", "costs_statements"),
     Tab("Owners", "costs_owners", Right.MANAGE_COSTS),

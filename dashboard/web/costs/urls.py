@@ -16,6 +16,7 @@ from dashboard.web.costs import (
     reports,
     rules,
     statements,
+    units,
     unowned,
 )
 
@@ -27,6 +28,7 @@ urlpatterns = [
     path("bill/resources/<int:pk>/", bill.show_meter, name="costs_bill_meter"),
     path("bill/<str:day>/", bill.show_day, name="costs_bill_day"),
     path("bill/<str:day>/<int:pk>/", bill_evidence.show_evidence, name="costs_bill_evidence"),
+    path("units/", units.show_units, name="costs_units"),
     path("intervals/", intervals.show_intervals, name="costs_intervals"),
     path("meters/<int:pk>/at/<str:moment>/", intervals.show_interval, name="costs_interval"),
     path("owners/", owners.list_owners, name="costs_owners"),

@@ -48,6 +48,20 @@ def whole_range(low: money.Nano, high: money.Nano) -> str:
 
 
 @register.filter
+def dollar_range(nano: tuple[Decimal, Decimal] | None) -> SafeString | str:
+    """Print a pair of nano-dollars as one number or a range; None says "not known"."""
+    if nano is None:
+        return format_html('<span class="ui-ink3 ui-sm">{}</span>', "not known")
+    return money.format_range(*nano)
+
+
+@register.filter
+def count_words(value: int) -> str:
+    """Print a count shortly: ``840``, ``12,400``, ``2.1M``."""
+    return f"{value / 1_000_000:,.1f}M" if value >= 1_000_000 else f"{value:,}"
+
+
+@register.filter
 def signed_percent(value: float) -> str:
     """Print a change: ``+14.5%``, with a true minus."""
     text = f"{abs(value):,.1f}%"
