@@ -32,8 +32,11 @@ class Action(StrEnum):
 
 # What stops something, and therefore waits when the amount may be wrong.
 STOPPING = frozenset({Action.DRAIN_IDLE, Action.STOP_ALL})
-# A price that rose by at least so much since the budget's period began may be a typing error (our choice).
+# A price that rose by at least so much may be a typing error (our choice).
 SUSPICIOUS_FACTOR = Decimal("1.5")
+# How long before the budget's period prices are looked at too: one that was typed wrong late in a month, and that
+# nobody confirmed, must not stop everything in the next (our choice).
+LOOK_BACK = timedelta(days=31)
 # Part of the spent amount that must come from such prices, or at unknown prices, before acts wait (our choice).
 SUSPICIOUS_SHARE = Decimal("0.05")
 

@@ -1,8 +1,8 @@
 """What the scope of a budget spent and will spend, and which of its thresholds are reached; sole writer of Budget*."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from django.db import transaction
@@ -10,13 +10,12 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from billing import budget_rules
 from billing.amounts import Cost, to_nano
-from billing.budget_rules import Action, Basis, Figures, PriceDoubt, Threshold
-from billing.costs import CostFilters, CostQuery, GroupBy, load_costs, sum_costs
+from billing.budget_doubts import list_doubts
+from billing.budget_rules import Action, Basis, Figures, Threshold
+from billing.costs import CostFilters, sum_costs
 from billing.forecast import Forecast
 from billing.forecasts import load_forecast
-from billing.models import Budget, BudgetCrossing, BudgetThreshold, Meter, MeteredInterval, PriceEntry
-from billing.prices import load_price_book
-from billing.skus import describe_sku
+from billing.models import Budget, BudgetCrossing, BudgetThreshold, Meter, MeteredInterval
 from dashboard.accounts import audit
 from dashboard.core import money
 from dashboard.core.periods import Period
@@ -78,9 +77,10 @@ def filters_of(budget: Budget) -> CostFilters:
     return CostFilters()
 
 
-def meters_of(budget: Budget) -> QuerySet[Meter]:
-    """Return what belongs to the scope now and is not exempt."""
-    meters = Meter.objects.exclude(pk__in=budget.exempt.values("pk"))
+def meters_of(budget: Budget, *, exempt: Iterable[Meter] | None = None) -> QuerySet[Meter]:
+    """Return what belongs to the scope now and is not exempt; `exempt` None = as it was saved."""
+    left_out = budget.exempt.values("pk") if exempt is None else [meter.pk for meter in exempt]
+    meters = Meter.objects.exclude(pk__in=left_out)
     owned_now = Q(ownerships__valid_until=None)
     if budget.scope == Budget.Scope.TEAM:
         return meters.filter(owned_now, ownerships__team=budget.team)
@@ -149,60 +149,9 @@ def _burn(budget: Budget) -> Decimal:
 
 
 def _find_hold(budget: Budget, gone: Period, figures: Figures, *, now: datetime) -> str:
-    doubts = list_doubts(budget, gone, now=now)
     # A confirmation counts for the prices that were there; `list_doubts` leaves those out.
+    doubts = list_doubts(filters_of(budget), gone, confirmed_at=budget.prices_confirmed_at, now=now)
     return budget_rules.must_hold(doubts, spent_low=figures.spent_low, confirmed_at=None)
-
-
-def list_doubts(budget: Budget, gone: Period, *, now: datetime) -> list[PriceDoubt]:
-    """Return what of the scope's cost rests on prices that rose steeply, or became known, in the period.
-
-    Those that somebody confirmed after they began are left out.
-    """
-    if gone.is_empty:
-        return []
-    filters = filters_of(budget)
-    by_sku = load_costs(CostQuery(period=gone, zone=UTC, group_by=GroupBy.SKU, filters=filters), now=now)
-    costs = {row.key: row.total for row in by_sku.rows if row.key and row.total.low}
-    if not costs:
-        return []
-    book = load_price_book(costs)
-    entered = dict(
-        PriceEntry.objects.filter(sku__in=costs, entered_at__gte=gone.start)
-        .order_by("entered_at")
-        .values_list("sku", "entered_at")
-    )
-    confirmed_at = budget.prices_confirmed_at
-    doubts = []
-    for sku in costs:
-        steps = book.steps(sku, start=gone.start - timedelta(days=1), end=now)
-        before = None
-        for step in steps:
-            since = max(step.start or gone.start, gone.start)
-            known_at = max(since, entered.get(sku, since))
-            is_confirmed = confirmed_at is not None and known_at <= confirmed_at
-            if step.nano is not None and not is_confirmed:
-                reason = _doubt_price(sku, step.nano, before, is_entered=sku in entered)
-                if reason and since < gone.end:
-                    narrowed = replace(filters, skus=frozenset({sku}))
-                    until = min(step.end or gone.end, gone.end)
-                    if since < until:
-                        part = sum_costs(Period(since, until), now=now, filters=narrowed)
-                        doubts.append(PriceDoubt(to_nano(part.low), reason))
-            if step.nano is not None:
-                # A price that fell back is compared with the lower one.
-                before = step.nano if before is None else min(before, step.nano)
-    return doubts
-
-
-def _doubt_price(sku: str, nano: int, before: int | None, *, is_entered: bool) -> str:
-    """Return why a price may be wrong, in words; empty when it need not be."""
-    price = money.format_dollars(nano)
-    if before is None:
-        return f"{describe_sku(sku)} had no known price before {price} was entered" if is_entered else ""
-    if Decimal(nano) >= before * budget_rules.SUSPICIOUS_FACTOR:
-        return f"{describe_sku(sku)} rose from {money.format_dollars(before)} to {price}"
-    return ""
 
 
 def list_known(budget: Budget, period: Period) -> set[Threshold]:

@@ -97,13 +97,18 @@ def stop_targets(found: Status, threshold: Threshold, *, now: datetime) -> list[
     return requested
 
 
-def find_targets(budget: Budget, action: Action, *, now: datetime) -> QuerySet[Deployment]:
+def find_targets(
+    budget: Budget, action: Action, *, now: datetime, exempt: Iterable[Meter] | None = None
+) -> QuerySet[Deployment]:
     """Return the running deployments of the scope that an action would stop now; exempt ones never.
 
-    Idle is what the evidence says of the endpoint: without evidence it is active.
+    Idle is what the evidence says of the endpoint: without evidence it is active. `exempt` None = as it was saved; a
+    budget that was not saved yet needs it.
     """
     running = Deployment.objects.filter(
-        pk__in=budgets.meters_of(budget).filter(deployment__isnull=False).values("deployment_id"),
+        pk__in=budgets.meters_of(budget, exempt=exempt)
+        .filter(deployment__isnull=False)
+        .values("deployment_id"),
         absent_since=None,
         billable_high__gt=0,
     ).select_related("endpoint")
@@ -159,14 +164,18 @@ def _note(
 
 def _go_on(found: Status, threshold: Threshold, requested: Sequence[Requested]) -> None:
     """Say that a threshold which waited has acted after all."""
-    BudgetCrossing.objects.filter(
+    held = BudgetCrossing.objects.filter(
         budget=found.budget,
         period_start=found.period.start,
         percent=threshold.percent,
         basis=threshold.basis,
         action=threshold.action,
         outcome=BudgetCrossing.Outcome.HELD,
-    ).update(outcome=BudgetCrossing.Outcome.DONE, detail=_describe_done(threshold, requested))
+    ).first()
+    if held is not None:
+        detail = _describe_done(threshold, requested)
+        budgets.update_crossing(held, outcome=BudgetCrossing.Outcome.DONE, detail=detail)
+        live.announce(["budgets"])
 
 
 def _describe_done(threshold: Threshold, requested: Sequence[Requested]) -> str:

@@ -1,0 +1,25 @@
+"""Which budgets a person sees: those of the own teams and of their projects, and the whole organisation's.
+
+Finance and Admins see all of them. A budget for a tag may hold the cost of several teams and is theirs alone.
+"""
+
+from django.db.models import Q, QuerySet
+
+from billing.models import Budget
+from dashboard.accounts.models import User
+from dashboard.accounts.permissions import Right, user_may
+from dashboard.accounts.visibility import team_filter
+
+
+def visible_budgets(user: User) -> "QuerySet[Budget]":
+    """Return the budgets that the person may look at. No query yet."""
+    if not user_may(user, Right.VIEW):
+        return Budget.objects.none()
+    teams = team_filter(user)
+    if teams is None:
+        return Budget.objects.all()
+    return Budget.objects.filter(
+        Q(scope=Budget.Scope.ORGANISATION)
+        | Q(scope=Budget.Scope.TEAM, team_id__in=teams)
+        | Q(scope=Budget.Scope.PROJECT, project__team_id__in=teams)
+    )
