@@ -250,7 +250,7 @@ def test_a_moment_without_an_interval_is_no_page(desk: Desk, finance_client: Cli
 
 
 def test_unit_costs_are_told_busy_and_all_in_beside_serverless(desk: Desk, finance_client: Client) -> None:
-    endpoint = desk.endpoint("docs-qa", burn_low=5_400_000_000, burn_high=5_400_000_000)
+    endpoint = desk.endpoint("docs-qa")
     model_factories.make_catalogue_model(
         connection=desk.connection,
         name=endpoint.model,
@@ -276,7 +276,8 @@ def test_unit_costs_are_told_busy_and_all_in_beside_serverless(desk: Desk, finan
     assert "3.60" in html
     assert "0.33" in html
     assert "Not at this traffic" in html
-    assert "from 4,860 requests or 16.2M tokens an hour" in html
+    # It burns $10.80/h now, with two replicas.
+    assert "from 9,720 requests or 32.4M tokens an hour" in html
 
 
 def test_unit_costs_of_another_team_are_not_shown(
