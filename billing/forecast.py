@@ -123,7 +123,7 @@ def forecast(
     spent_nano = (spent.nano_low + spent.nano_high) / 2
     left = sum((day.p50 for day in days), Decimal(0))
     low, high = ahead.measure_range(Period(now, max(now, until)))
-    certain = min(left, ahead.sum_courses(Period(now, max(now, until))))
+    certain = min(left, ahead.sum_certain(Period(now, max(now, until))))
     return Forecast(
         spent=spent,
         p10=spent_nano + max(certain, left - low),
@@ -151,6 +151,8 @@ class _Ahead:
         self._days: dict[int, list[float]] = {}
         levels = past.levels[-4 * DAYS_PER_WEEK :]
         self._scale = fmean([abs(one) for one in levels] or [abs(outlook.levels[0])])
+        # What merely goes on because its past is not known may as well stop: it errs as usual.
+        self._unproven = sum(one.nano_usd_per_hour for one in courses if not one.changes) / _NANO
 
     def sum_day(self, period: Period) -> DayForecast:
         """Return the forecast of a day."""
@@ -159,12 +161,17 @@ class _Ahead:
         for at, nano in self.charges:
             if period.start <= at < period.end:
                 p50 += Decimal(round(nano))
-        certain = min(p50, self.sum_courses(period))
+        certain = min(p50, self.sum_certain(period))
         return DayForecast(period, max(certain, p50 - low), p50, p50 + high)
 
     def sum_courses(self, period: Period) -> Decimal:
         """Return what the known courses cost, nano-dollars."""
         return Decimal(round(sum(one.cost_between(period.start, period.end) for one in self.courses)))
+
+    def sum_certain(self, period: Period) -> Decimal:
+        """Return what those cost whose changes somebody armed, nano-dollars."""
+        armed = [one for one in self.courses if one.changes]
+        return Decimal(round(sum(one.cost_between(period.start, period.end) for one in armed)))
 
     def measure_range(self, period: Period) -> tuple[Decimal, Decimal]:
         """Return how far below and above the expectation the ends of the range lie, nano-dollars."""
@@ -178,7 +185,7 @@ class _Ahead:
             if number == len(SPANS) - 1:
                 days = last - max(first, begin - 1)
             if days > 0:
-                size += days * HOURS_PER_DAY * self._error(number)
+                size += days * HOURS_PER_DAY * (self._error(number) + USUAL_ERRORS[number] * self._unproven)
         more = UNANNOUNCED * self._scale * HOURS_PER_DAY * (last**2 - first**2) / 2
         return _to_nano(size * STRETCH_LOW), _to_nano(size * STRETCH_HIGH + more)
 

@@ -25,6 +25,8 @@ LUMP_KINDS = frozenset(
 BURNING_KINDS = frozenset(MeterKind.values) - LUMP_KINDS
 _MICROSECONDS = 1_000_000
 _SECOND = timedelta(seconds=1)
+# Beyond this share of the last weeks unknown, a thing's hours say nothing about its future.
+_JUDGED, _MOST_UNKNOWN = timedelta(days=28), 0.2
 # Field of CostFilters -> column of Meter that it is held against.
 _COLUMNS = {
     "projects": "project_id",
@@ -123,14 +125,16 @@ def load_burning(scope: Scope, *, now: datetime, group_by: GroupBy = GroupBy.NON
 
 
 def load_planned(scope: Scope, *, now: datetime) -> tuple[list[PlannedCourse], list[PlannedCharge]]:
-    """Return what is known to come within the scope. One query without plans, else about ten."""
-    plans = load_plans(now=now, until=scope.period.end)
-    if not plans:
-        return [], []
-    by_meter = {str(plan.meter_id): plan for plan in plans}
-    seen = _find_in_scope(scope, by_meter, now=now)
+    """Return what is known to come within the scope. Two queries without plans, else about ten.
+
+    What burns and whose past is mostly unknown is expected to go on: its hours would count as hours without cost.
+    """
+    by_meter = {str(plan.meter_id): plan for plan in load_plans(now=now, until=scope.period.end)}
+    seen = set(_find_in_scope(scope, by_meter, now=now)) if by_meter else set()
     charges = [one for key in seen for one in by_meter[key].charges]
-    changing = frozenset(key for key in seen if by_meter[key].changes)
+    unproven = _find_unproven(scope, now=now)
+    changing = frozenset(key for key in seen if by_meter[key].changes) | unproven
+    by_meter |= {key: MeterPlan(int(key)) for key in unproven - by_meter.keys()}
     narrowed = _narrow(scope.filters, meters=changing) if changing else None
     if narrowed is None:
         return [], charges
@@ -140,6 +144,14 @@ def load_planned(scope: Scope, *, now: datetime) -> tuple[list[PlannedCourse], l
     return [
         _take_course(by_meter[key], burning.get(key, Burning()).nano, hours.get(key, ())) for key in changing
     ], charges
+
+
+def _find_unproven(scope: Scope, *, now: datetime) -> frozenset[str]:
+    """Return the meters of which nobody knows for much of the last weeks whether they billed."""
+    period = Period(now - _JUDGED, now)
+    query = CostQuery(period, UTC, group_by=GroupBy.METER, filters=scope.filters, user=scope.user)
+    limit = _MOST_UNKNOWN * (_JUDGED / timedelta(microseconds=1))
+    return frozenset(row.key for row in load_costs(query, now=now).rows if row.total.unknown_us > limit)
 
 
 def _take_course(plan: MeterPlan, burn: int, hours: Iterable[HourCost]) -> PlannedCourse:

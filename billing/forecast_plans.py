@@ -34,7 +34,10 @@ class PlannedCharge:
 
 @dataclass(frozen=True, slots=True)
 class PlannedCourse:
-    """A thing whose changes are known: what it burns now, what changes when, and what it cost before."""
+    """A thing whose changes are known: what it burns now, what changes when, and what it cost before.
+
+    Without changes it goes on as it burns now: of a thing whose past is not known, that is all there is.
+    """
 
     nano_usd_per_hour: int
     changes: tuple[PlannedChange, ...]
@@ -47,7 +50,7 @@ class PlannedCourse:
         A sandbox that is stopped every evening and started every morning has a timer too, but no end.
         """
         has_start = any(change.nano_usd_per_hour_delta > 0 for change in self.changes)
-        return has_start or _count_returns(self.history) < _RETURNS
+        return not self.changes or has_start or _count_returns(self.history) < _RETURNS
 
     def cost_between(self, start: datetime, end: datetime) -> float:
         """Return nano-dollars over `[start, end)`; exact but for floating point."""

@@ -208,3 +208,19 @@ def test_a_past_period_is_what_it_cost() -> None:
 
     assert found.p10 == found.p50 == found.p90 == H100 * 240
     assert found.by_day == ()
+
+
+def test_what_burns_with_an_unknown_past_is_expected_to_go_on() -> None:
+    run(cost_factories.make_meter(), days=30)
+    found_late = cost_factories.make_meter(kind=MeterKind.CLUSTER)
+    cost_factories.make_interval(
+        found_late, start=NOW - 30 * DAY, end=NOW - HOUR, units=0, nano_usd_per_hour=None, condition="unknown"
+    )
+    cost_factories.make_interval(found_late, start=NOW - HOUR, end=None, units=10)
+
+    found = look()
+
+    assert found.is_at_least
+    assert abs(found.left - 11 * H100 * 252) < H100 * 252 // 50
+    # It may as well stop.
+    assert found.p10 < found.p50 - H100 * 252
