@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bench.figures import Figure, report
-from bench.ledger_script import Outage, Script, write_script
+from bench.ledger_script import DAY, Outage, Script, write_script
 from bench.ledger_truth import foresee, to_ms
 from bench.stage import product_stage
 from simulator.testing import SimulatorProcess
@@ -114,8 +114,13 @@ def _mean(values: Sequence[float]) -> float:
     return statistics.mean(values) if values else 0.0
 
 
-def play_and_compare(*, days: int, seed: int) -> Result:
-    """Play the days and return what the comparison found. Django is set up over an empty database."""
+def play_and_compare(
+    *, days: int, seed: int, day: timedelta = DAY, most_targets: int | None = None
+) -> Result:
+    """Play the days and return what the comparison found. Django is set up over an empty database.
+
+    A shorter `day` has the same acts; `most_targets` limits the deployments that the script acts on, None = all.
+    """
     from bench.ledger_play import Play
 
     result = Result()
@@ -123,7 +128,9 @@ def play_and_compare(*, days: int, seed: int) -> Result:
     for reads_feed in (True, False):
         with SimulatorProcess(**FLAGS) as simulator:
             play = Play(simulator, reads_feed=reads_feed)
-            script = write_script(play.choose_targets(), start=play.start, days=days, seed=seed)
+            script = write_script(
+                play.choose_targets()[:most_targets], start=play.start, days=days, seed=seed
+            )
             end = play.start + timedelta(days=days)
             phases = phases or foresee(FLAGS, script, play.deployment_ids(), end=end)
             changes = sorted({at for known in phases.values() for at, _ in known if at >= to_ms(play.start)})

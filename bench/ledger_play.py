@@ -97,7 +97,6 @@ class Play:
         self._look()
         for _ in range(FEED_TICKS):
             self._move(self.now + timedelta(minutes=1))
-            self._look()
             self._read_feeds()
         self._meter()
 

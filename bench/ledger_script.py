@@ -64,34 +64,36 @@ class Script:
     deleted: str = ""
 
 
-def write_script(targets: Sequence[Target], *, start: datetime, days: int, seed: int) -> Script:
-    """Return the script of `days` days; of one day it is the same in small."""
+def write_script(
+    targets: Sequence[Target], *, start: datetime, days: int, seed: int, day: timedelta = DAY
+) -> Script:
+    """Return the script of `days` days; of one day it is the same in small, and a shorter `day` is denser."""
     chance = random.Random(seed)
     script = Script()
     for target in targets:
-        for day in range(days):
+        for number in range(days):
             if days <= 2 or chance.random() < ACTIVE_SHARE:
-                script.acts += _act_on(target, start + day * DAY, chance)
-    script.acts += _change_prices(targets, start=start, days=days, chance=chance)
+                script.acts += _act_on(target, start + number * day, chance, day=day)
+    script.acts += _change_prices(targets, start=start, length=days * day, chance=chance)
     if days > 2:
         gone = next(one for one in reversed(targets) if not one.is_v1)
         script.deleted = gone.deployment_id
-        at = start + (days - 1) * DAY + timedelta(hours=7, milliseconds=chance.randrange(1000))
+        at = start + (days - 1) * day + timedelta(hours=7, milliseconds=chance.randrange(1000))
         script.acts = [act for act in script.acts if act.at < at or gone.deployment_id not in act.words]
         script.acts += [
             Act(at, f"stop {gone.deployment_id}", (_force(gone, "STOPPED"),)),
             Act(at + timedelta(minutes=9), "delete", (("DELETE", f"/deployments/{gone.deployment_id}", {}),)),
         ]
     script.acts.sort(key=lambda act: act.at)
-    script.outages = list(_draw_outages(start, days, chance))
+    script.outages = list(_draw_outages(start, days * day, chance))
     return script
 
 
-def _act_on(target: Target, day: datetime, chance: random.Random) -> Iterator[Act]:
+def _act_on(target: Target, start: datetime, chance: random.Random, *, day: timedelta) -> Iterator[Act]:
     """Yield a day's acts: up, trouble, down, at any millisecond."""
-    times = sorted(chance.randrange(int(DAY / timedelta(milliseconds=1))) for _ in range(ACTS_PER_DAY))
+    times = sorted(chance.randrange(int(day / timedelta(milliseconds=1))) for _ in range(ACTS_PER_DAY))
     for place, offset in enumerate(times):
-        at = day + timedelta(milliseconds=offset)
+        at = start + timedelta(milliseconds=offset)
         if place == 0:
             state, ready = ("PROVISIONING", 0) if chance.random() < 0.5 else ("READY", chance.randint(1, 3))
         elif place == 1:
@@ -112,19 +114,20 @@ def _force(target: Target, state: str, ready: int = 0) -> tuple[str, str, dict[s
 
 
 def _change_prices(
-    targets: Sequence[Target], *, start: datetime, days: int, chance: random.Random
+    targets: Sequence[Target], *, start: datetime, length: timedelta, chance: random.Random
 ) -> Iterator[Act]:
     """Yield price changes at a quarter and at three quarters of the time."""
     for share, factor in ((0.25, 1.2), (0.75, 0.9)):
-        at = start + days * DAY * share
+        at = start + length * share
         for hardware in sorted({one.hardware for one in targets if not one.is_v1}):
             cents = round(400 * factor) + chance.randrange(200)
             yield Act(at, "price", (("POST", "/prices", {"hardware": hardware, "cents_per_hour": cents}),))
 
 
-def _draw_outages(start: datetime, days: int, chance: random.Random) -> Iterator[Outage]:
-    """Yield three outages a week, of 10 minutes to 3 hours, every other one of our own worker."""
-    for number in range(max(2, days * 3 // 7)):
-        share = (number + 0.6) / (max(2, days * 3 // 7) + 1)
-        begins = start + days * DAY * share + timedelta(seconds=chance.randrange(600))
-        yield Outage(begins, begins + timedelta(minutes=chance.randint(10, 180)), bool(number % 2))
+def _draw_outages(start: datetime, length: timedelta, chance: random.Random) -> Iterator[Outage]:
+    """Yield three outages a week, two at least, of 10 minutes to 3 hours, every other one of our own worker."""
+    count = max(2, length // DAY * 3 // 7)
+    longest = min(180, length // timedelta(minutes=1) // 8)
+    for number in range(count):
+        begins = start + length * ((number + 0.6) / (count + 1)) + timedelta(seconds=chance.randrange(600))
+        yield Outage(begins, begins + timedelta(minutes=chance.randint(10, longest)), bool(number % 2))

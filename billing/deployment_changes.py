@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection as database
 
@@ -170,8 +171,8 @@ def find_changed(
         if meter is not None:
             reached[meter.pk] = min(at - BEFORE_AN_EDGE, reached.get(meter.pk, at))
     for meter_id, at in _load_not_seen(meters):
-        deployment_id = by_pk[meter_id].deployment_id
-        if deployment_id in states and states[deployment_id].tells(at):
+        state = states.get(by_pk[meter_id].deployment_id or 0)
+        if state is not None and state.tells(at):
             reached[meter_id] = min(at, reached.get(meter_id, at))
     for meter_id, at in load_newly_priced([meter.pk for meter in meters], book=book).items():
         reached[meter_id] = min(at, reached.get(meter_id, at))
@@ -193,7 +194,7 @@ def find_changed(
 
 
 def _load_changed(connection: Connection, cursor: MeteringCursor) -> Iterable[tuple[int, datetime]]:
-    parameters = {
+    parameters: dict[str, Any] = {
         "connection": connection.pk,
         "change": cursor.last_change_id,
         "event": cursor.last_event_id,
@@ -224,7 +225,8 @@ def _find_due(
 ) -> dict[int, _Unsettled]:
     """Return what is not posted of each meter, and whether any of it has to be written anew."""
     midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    by_pk = {meter.pk: states[meter.deployment_id] for meter in meters if meter.deployment_id in states}
+    told = ((meter.pk, states.get(meter.deployment_id or 0)) for meter in meters)
+    by_pk = {pk: state for pk, state in told if state is not None}
     settled = {
         pk: state.settled_until(looked_until=cursor.looked_until, idle_after=idle_after, now=now)
         for pk, state in by_pk.items()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection as database
 
@@ -184,11 +184,12 @@ def load_traffic(subjects: Sequence[Subject], *, idle_after: timedelta) -> dict[
     known: dict[int, list[Stretch]] = {}
     busy: dict[int, list[Stretch]] = {}
     ids, sinces = list(asked), list(asked.values())
+    parameters: dict[str, Any] = {"ids": ids, "since": sinces, "idle": idle_after}
     with database.cursor() as cursor:
         cursor.execute(_KNOWN_SQL, [ids, sinces])
         for pk, start, end in cursor.fetchall():
             known.setdefault(pk, []).append((start, end))
-        cursor.execute(_BUSY_SQL, {"ids": ids, "since": sinces, "idle": idle_after})
+        cursor.execute(_BUSY_SQL, parameters)
         for pk, start, end in cursor.fetchall():
             busy.setdefault(pk, []).append((start, end))
     return {pk: Traffic(since, known.get(pk, []), busy.get(pk, [])) for pk, since in asked.items()}

@@ -162,11 +162,9 @@ def _load_known(batch: Sequence[Gathered]) -> dict[int, list[KnownSpan]]:
 
 def read_draft(columns: Sequence[Any]) -> SpanDraft:
     """Return the draft of a row's columns, in the order of SpanDraft's fields."""
-    draft = SpanDraft(*columns)
-    if draft.bound_low is None and draft.bound_high is None:
-        return draft
-    *_, low, high = columns
-    return SpanDraft(*columns[:-2], None if low is None else int(low), None if high is None else int(high))
+    *others, low, high = columns
+    values: list[Any] = [*others, None if low is None else int(low), None if high is None else int(high)]
+    return SpanDraft(*values)
 
 
 def _list_columns(table: str = "") -> str:

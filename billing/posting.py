@@ -5,16 +5,17 @@ correction; a better reason for the same amount changes nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from billing.metering import Condition, SpanDraft
 
 # Evidence and bounds may become better known; a posting is not taken back for that.
-_COSMETIC = dict.fromkeys(
-    ("evidence", "source", "state", "price_source", "start_earliest", "start_latest", "end_earliest", "end_latest",
-     "bound_low", "bound_high"),
+_COSMETIC = frozenset(
+    {"evidence", "source", "state", "price_source", "start_earliest", "start_latest", "end_earliest", "end_latest",
+     "bound_low", "bound_high"}
 )  # fmt: skip
+_COUNTING = tuple(one.name for one in fields(SpanDraft) if one.name not in _COSMETIC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,11 +147,11 @@ def _unbounded(draft: SpanDraft, start: datetime, end: datetime | None) -> SpanD
 def _says_same(old: KnownSpan, draft: SpanDraft) -> bool:
     if not old.is_settled:
         return old.draft == draft
-    return replace(old.draft, **_pick_cosmetic(draft)) == draft
+    return _counting(old.draft) == _counting(draft)
 
 
-def _pick_cosmetic(draft: SpanDraft) -> dict[str, object]:
-    return {name: getattr(draft, name) for name in _COSMETIC}
+def _counting(draft: SpanDraft) -> tuple[object, ...]:
+    return tuple(getattr(draft, name) for name in _COUNTING)
 
 
 def _overlaps(one: SpanDraft, other: SpanDraft) -> bool:
