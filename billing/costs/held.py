@@ -54,28 +54,34 @@ _SCOPE = """scope AS NOT MATERIALIZED (
     WHERE {wanted}
 )"""
 
-# Who owns a meter when; the stretches around and between ownerships are nobody's. Each meter has a stretch that ends
-# before all time, so that a gap is what lies between one stretch and the next.
-_TENURE = """owned_stretch AS NOT MATERIALIZED (
+_OWNED_STRETCH = """owned_stretch AS NOT MATERIALIZED (
     SELECT ownership.meter_id, coalesce(ownership.valid_from, '-infinity') AS since,
         coalesce(ownership.valid_until, 'infinity') AS until,
         ownership.team_id, ownership.team_name, ownership.owner, ownership.cost_centre, ownership.tags
     FROM billing_ownership ownership JOIN scope ON scope.id = ownership.meter_id
-),
-tenure AS (
+)"""
+
+# Each meter has a stretch that ends before all time, so that a gap is what lies between one stretch and the next. Read
+# beforehand: PostgreSQL does not run a statement with a window in parallel.
+_GAPS = """SELECT meter_id, greatest(since, %(start)s), least(until, %(end)s)
+FROM (
+    SELECT meter_id, until AS since,
+        lead(since, 1, 'infinity') OVER (PARTITION BY meter_id ORDER BY since, until) AS until
+    FROM (
+        SELECT meter_id, since, until FROM owned_stretch
+        UNION ALL
+        SELECT id, '-infinity', '-infinity' FROM scope
+    ) AS edge
+) AS gap
+WHERE since < until AND since < %(end)s AND until > %(start)s"""
+
+# Who owns a meter when; the stretches around and between ownerships are nobody's.
+_TENURE = """tenure AS (
     SELECT * FROM owned_stretch
     UNION ALL
     SELECT meter_id, since, until, NULL, '', '', '', '{}'::jsonb
-    FROM (
-        SELECT meter_id, until AS since,
-            lead(since, 1, 'infinity') OVER (PARTITION BY meter_id ORDER BY since, until) AS until
-        FROM (
-            SELECT meter_id, since, until FROM owned_stretch
-            UNION ALL
-            SELECT id, '-infinity', '-infinity' FROM scope
-        ) AS edge
-    ) AS gap
-    WHERE since < until
+    FROM unnest(%(gap_meters)s::bigint[], %(gap_since)s::timestamptz[], %(gap_until)s::timestamptz[])
+        AS gap(meter_id, since, until)
 )"""
 
 _OWNED = """owned AS (
@@ -151,7 +157,7 @@ def write_held(query: CostQuery, *, by_owner: bool, has_splits: bool) -> str:
         owned_by.append(_TAGGED)
     key = KEYS[query.group_by] if query.group_by in _OWNER_KEYS else "scope.key"
     held = _HELD_BY_OWNER.format(key=key, wanted=" AND ".join([_SEEN, *owned_by]))
-    return ",\n".join([*parts, _TENURE, _OWNED_WITH_SPLITS if has_splits else _OWNED, held])
+    return ",\n".join([*parts, _OWNED_STRETCH, _TENURE, _OWNED_WITH_SPLITS if has_splits else _OWNED, held])
 
 
 def list_meters(query: CostQuery) -> list[int] | None:
@@ -165,6 +171,16 @@ def list_meters(query: CostQuery) -> list[int] | None:
     with connection.cursor() as cursor:
         cursor.execute(f"WITH {scope} SELECT id FROM scope", filter_parameters(query))  # noqa: S608 - fixed parts
         return [row[0] for row in cursor.fetchall()]
+
+
+def load_gaps(query: CostQuery) -> dict[str, object]:
+    """Return, as named parameters, when within the period nobody owned which meter. One query."""
+    named = {"start": query.period.start, "end": query.period.end, **filter_parameters(query)}
+    with connection.cursor() as cursor:
+        cursor.execute(f"WITH {_write_scope(query)}, {_OWNED_STRETCH} {_GAPS}", named)
+        gaps = cursor.fetchall()
+    names = ("gap_meters", "gap_since", "gap_until")
+    return {name: [gap[place] for gap in gaps] for place, name in enumerate(names)}
 
 
 def _write_scope(query: CostQuery) -> str:

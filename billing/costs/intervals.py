@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import connection
 
 from billing.amounts import TICKS_PER_NANO, Cost
-from billing.costs.held import filter_parameters, list_meters, write_held
+from billing.costs.held import filter_parameters, list_meters, load_gaps, write_held
 from billing.costs.labels import load_labels
 from billing.costs.queries import CostQuery, GroupBy
 from billing.costs.slices import write_slices
@@ -59,7 +59,7 @@ class IntervalPage:
 
 
 def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: int = 50) -> IntervalPage:
-    """Return the intervals that add up to the query's total; grouping and bucket do not matter. Up to nine queries.
+    """Return the intervals that add up to the query's total; grouping and bucket do not matter. Up to twelve queries.
 
     To open a row or a bar, filter by its key and take its piece as the period.
     """
@@ -86,6 +86,7 @@ def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: i
         "limit": limit,
         **filter_parameters(query),
         **part_parameters(parts),
+        **load_gaps(query),
     }
     with connection.cursor() as cursor:
         cursor.execute(statement + _COUNT, named)

@@ -7,17 +7,20 @@ what was charged at once fall on the last microsecond of an interval that has en
 from billing.costs.queries import CostQuery, GroupBy
 
 # Intervals that bill end within a day of their start (the database sees to it), so that an index range finds them;
-# those that go on, and those of which nothing is known, may have begun long before.
+# those that go on, and those that are longer because they bill nothing, may have begun long before.
 _FOUND = """found AS (
     SELECT * FROM billing_meteredinterval
-    WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(end)s
-        AND ("end" > %(start)s OR "end" IS NULL)
-        AND ("end" IS NOT NULL OR start < %(now)s AND %(start)s < %(now)s){of_meters}
+    WHERE condition <> 'free' AND start >= %(start)s AND start < %(end)s
+        AND ("end" IS NOT NULL OR start < %(now)s){of_meters}
     UNION ALL
     SELECT * FROM billing_meteredinterval
-    WHERE condition <> 'free' AND ("end" IS NULL OR condition = 'unknown')
+    WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(start)s
+        AND ("end" > %(start)s OR "end" IS NULL AND %(start)s < %(now)s){of_meters}
+    UNION ALL
+    SELECT * FROM billing_meteredinterval
+    WHERE condition <> 'free' AND ("end" IS NULL OR "end" - start > interval '1 day')
         AND start < %(start)s::timestamptz - interval '24 hours'
-        AND ("end" > %(start)s OR "end" IS NULL) AND ("end" IS NOT NULL OR %(start)s < %(now)s){of_meters}
+        AND ("end" > %(start)s OR "end" IS NULL AND %(start)s < %(now)s){of_meters}
 )"""
 
 # Interval, period and stretch of `held` overlap two by two, and so all three: a slice is never empty.
@@ -41,13 +44,14 @@ _ONE_PIECE = """piece AS (
 )"""
 # width_bucket finds the piece by bisection; nearly all slices lie in one, which the planner must not take for many.
 _PIECES = """placed AS (
-    SELECT slice.*, width_bucket(since, %(edges)s::timestamptz[]) AS first,
-        width_bucket(until - interval '1 microsecond', %(edges)s::timestamptz[]) AS last
-    FROM slice
+    SELECT slice.*, width_bucket(since, %(edges)s::timestamptz[]) AS first FROM slice
 ),
 spread AS (
     SELECT placed.*, unnest(
-        CASE WHEN first = last THEN ARRAY[first] ELSE (%(numbers)s::int[])[first:last] END
+        CASE WHEN until <= (%(edges)s::timestamptz[])[first + 1] THEN ARRAY[first]
+        ELSE (%(numbers)s::int[])[
+            first:width_bucket(until - interval '1 microsecond', %(edges)s::timestamptz[])
+        ] END
     ) AS number
     FROM placed
 ),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from django.db import connection, transaction
 
 from billing.amounts import ZERO, Cost, add_costs
-from billing.costs.held import filter_parameters, list_meters, needs_owners, write_held
+from billing.costs.held import filter_parameters, list_meters, load_gaps, needs_owners, write_held
 from billing.costs.labels import load_labels
 from billing.costs.queries import NO_FILTERS, CostFilters, CostQuery, CostRow, CostTable, GroupBy
 from billing.costs.slices import write_cells, write_slices
@@ -29,7 +29,7 @@ class Cell:
 
 
 def load_costs(query: CostQuery, *, now: datetime) -> CostTable:
-    """Return what the query asks for, dearest row first. Up to eight queries.
+    """Return what the query asks for, dearest row first. Up to twelve queries.
 
     What goes on is counted up to `now`. Key `""` is what nobody owns, or what the provider does not tell.
     """
@@ -51,7 +51,7 @@ def load_costs(query: CostQuery, *, now: datetime) -> CostTable:
 def sum_costs(
     period: Period, *, now: datetime, filters: CostFilters = NO_FILTERS, user: object = None
 ) -> Cost:
-    """Return what the period cost up to `now`, as the user may see it (None: all). Up to eight queries."""
+    """Return what the period cost up to `now`, as the user may see it (None: all). Up to twelve queries."""
     query = CostQuery(period, UTC, filters=filters, user=user)  # type: ignore[arg-type]
     return add_costs(cell.cost for cell in read_cells(query, [period], now=now))
 
@@ -59,7 +59,7 @@ def sum_costs(
 def read_cells(query: CostQuery, pieces: list[Period], *, now: datetime) -> list[Cell]:
     """Return the cost of each key in each of the pieces, which follow each other without a hole.
 
-    Two queries; two more where whose cost it is matters, two more where a cost is split by usage, one each for
+    Two queries; three more where whose cost it is matters, four more where a cost is split by usage, one each for
     the user's teams and for the meters of a filter.
     """
     sight = find_sight(query.user)
@@ -110,14 +110,19 @@ def _read(
         spares=bool(without),
     )
     statement = f"WITH {held},\n{slices}{write_cells(is_cut=len(pieces) > 1, has_splits=bool(parts))}"
-    named |= part_parameters(parts) | {
-        "start": query.period.start,
-        "end": query.period.end,
-        "only": meters,
-        "numbers": list(range(1, len(pieces) + 1)),
-        "edges": [piece.start for piece in pieces] + [pieces[-1].end],
-        "without": sorted(without),
-    }
+    gaps = load_gaps(query) if by_owner else {}
+    named |= (
+        part_parameters(parts)
+        | gaps
+        | {
+            "start": query.period.start,
+            "end": query.period.end,
+            "only": meters,
+            "numbers": list(range(1, len(pieces) + 1)),
+            "edges": [piece.start for piece in pieces] + [pieces[-1].end],
+            "without": sorted(without),
+        }
+    )
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
         # A year by day has some 100,000 sums of one rate each; on disk they would take twice the time.
         cursor.execute("SET LOCAL work_mem = '64MB'")

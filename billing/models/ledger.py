@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import RangeOperators
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
-from django.db.models.lookups import LessThanOrEqual
+from django.db.models.lookups import GreaterThan, LessThanOrEqual
 
 from dashboard.accounts.models import Connection
 from dashboard.mirror.models import Deployment, Endpoint, Project, Resource
@@ -207,7 +207,8 @@ class MeteredInterval(Span):
             models.Index(
                 fields=["start"],
                 name="metered_interval_long",
-                condition=~Q(condition="free") & (Q(end=None) | Q(condition="unknown")),
+                condition=~Q(condition="free")
+                & (Q(end=None) | Q(GreaterThan(F("end") - F("start"), timedelta(days=1)))),
             ),
             # Reader: metering, which looks at what is not posted yet.
             models.Index(

@@ -300,5 +300,5 @@ def test_queries_do_not_grow_with_what_is_read(team: Team, django_db_blocker: ob
         make_ownership(meter, team=team)
         make_interval(meter, start=DAY, end=DAY + HOUR)
 
-    assert (before, count()) == (3, 4)
+    assert (before, count()) == (4, 5)
     assert MeteredInterval.objects.count() == 6
