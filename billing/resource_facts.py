@@ -9,7 +9,7 @@ from django.db.models import Min
 from billing.metering_deployments import PostedPrice
 from billing.metering_edges import BLIND_AFTER, GONE, Stretch
 from billing.metering_line import NOT_SEEN
-from billing.models import IntervalSource, Meter, MeteredInterval
+from billing.models import Meter
 from billing.price_book import PriceStep
 from billing.resource_edges import Change
 from dashboard.mirror.models import Resource, ResourceChange, ResourceKind, Source
@@ -18,8 +18,12 @@ _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 # Kinds whose past before our first sight nobody dates: jobs tell their total, nodes of clusters their phases.
 _UNDATED = frozenset({ResourceKind.VOLUME, ResourceKind.CONTAINER, ResourceKind.RL_RESOURCE})
 
+# What was taken from the bill is not metered again: only what follows it.
 _SINCE_SQL = """
-SELECT asked.meter_id, min(interval.start)
+SELECT asked.meter_id,
+       greatest(min(interval.start),
+                (SELECT max(billed."end") FROM billing_meteredinterval AS billed
+                  WHERE billed.meter_id = asked.meter_id AND billed.source = 'bill'))
   FROM unnest(%s::bigint[], %s::timestamptz[]) AS asked (meter_id, late)
   JOIN billing_meteredinterval AS interval
     ON interval.meter_id = asked.meter_id
@@ -39,6 +43,17 @@ SELECT change.resource_id, change.at, change.not_before, change.state, change.un
        ORDER BY at DESC, id DESC LIMIT 2)
  ) AS change
  ORDER BY change.resource_id, change.at, change.id
+"""
+# Meters whose bill begins before the first interval that was taken from it, or has one that is not posted yet.
+_BILLED_BEFORE_SQL = """
+SELECT billed.meter_id
+  FROM (SELECT meter_id, min(start) AS start FROM billing_billedline WHERE meter_id = ANY(%s) GROUP BY meter_id)
+       AS billed
+  LEFT JOIN LATERAL (
+      SELECT min(start) AS start, bool_or(NOT is_settled) AS is_open
+        FROM billing_meteredinterval WHERE meter_id = billed.meter_id AND source = 'bill'
+  ) AS taken ON true
+ WHERE taken.start IS NULL OR billed.start < taken.start OR taken.is_open
 """
 _POSTED_SQL = """
 SELECT interval.meter_id, interval.start, interval."end", interval.sku, interval.list_nano_usd_per_hour,
@@ -73,25 +88,23 @@ def find_since(
 
 
 def find_firsts(resources: Sequence[Resource], meters: Mapping[int, Meter]) -> dict[int, datetime]:
-    """Return, by resource, when it was first seen, where it was there before and the bill was not asked yet. Two
-    queries."""
-    undated = {one.pk: one for one in resources if one.kind in _UNDATED}
+    """Return, by resource, when it was first seen, where the bill tells an earlier time that is not posted yet.
+
+    Two queries, and none of the edges when there is no such resource. The bill is imported month by month, and may
+    reach further back later.
+    """
+    undated = [one.pk for one in resources if one.kind in _UNDATED and one.pk in meters]
     if not undated:
         return {}
-    asked = set(
-        MeteredInterval.objects.filter(
-            meter__in=[meters[pk].pk for pk in undated], source=IntervalSource.BILL
-        ).values_list("meter__resource_id", flat=True)
-    )
-    first: dict[int, tuple[datetime, datetime | None]] = {}
-    rows = ResourceChange.objects.filter(resource__in=undated.keys() - asked).order_by("resource", "at", "pk")
-    for pk, at, not_before in rows.distinct("resource").values_list("resource", "at", "not_before"):
-        first[pk] = (at, not_before)
-    return {
-        pk: at
-        for pk, (at, not_before) in first.items()
-        if not_before is None or at - not_before > BLIND_AFTER
-    }
+    with database.cursor() as cursor:
+        cursor.execute(_BILLED_BEFORE_SQL, [[meters[pk].pk for pk in undated]])
+        older = {row[0] for row in cursor.fetchall()}
+    candidates = [pk for pk in undated if meters[pk].pk in older]
+    if not candidates:
+        return {}
+    rows = ResourceChange.objects.filter(resource__in=candidates).order_by("resource", "at", "pk")
+    first = rows.distinct("resource").values_list("resource", "at", "not_before")
+    return {pk: at for pk, at, not_before in first if not_before is None or at - not_before > BLIND_AFTER}
 
 
 def load_changes(asked: Mapping[int, datetime | None]) -> dict[int, list[Change]]:

@@ -6,6 +6,7 @@ Batches and evaluations have no meter of their own: tokens are billed, and only 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Max
 
@@ -62,10 +63,12 @@ class _Pass:
     now: datetime
     looks: Mapping[str, datetime]
     last_change_id: int
+    firsts: Mapping[int, datetime]
     blind: Sequence[Stretch] = ()
     changes: Mapping[int, list[Change]] = field(default_factory=dict)
     posted: Mapping[int, list[PostedPrice]] = field(default_factory=dict)
     unseen: Mapping[int, list[Stretch]] = field(default_factory=dict)
+    bodies: Mapping[int, Any] = field(default_factory=dict)
 
 
 def meter_resources(connection: Connection, *, now: datetime) -> PostingResult:
@@ -89,8 +92,9 @@ def gather(connection: Connection, *, last_change_id: int, now: datetime) -> Ite
     resources = list(
         Resource.objects.filter(pk__in=list(meters), kind__in=KINDS).defer("payload").order_by("pk")
     )
-    due = [one for one in resources if _is_due(one, meters[one.pk], priced, now=now)]
-    here = _Pass(book, now, _load_looks(connection), last_change_id)
+    firsts = find_firsts(resources, meters)
+    due = [one for one in resources if one.pk in firsts or _is_due(one, meters[one.pk], priced)]
+    here = _Pass(book, now, _load_looks(connection), last_change_id, firsts)
     if any(one.kind == ResourceKind.CONTAINER for one in due):
         here.blind = _load_blind(connection, now=now)
     for place in range(0, len(due), BATCH):
@@ -98,7 +102,7 @@ def gather(connection: Connection, *, last_change_id: int, now: datetime) -> Ite
         yield from _meter(here, batch, {one.pk: meters[one.pk] for one in batch}, priced)
 
 
-def _is_due(resource: Resource, meter: Meter, priced: Mapping[int, datetime], *, now: datetime) -> bool:
+def _is_due(resource: Resource, meter: Meter, priced: Mapping[int, datetime]) -> bool:
     """Return False for what is over and posted, and has nothing new."""
     if meter.metered_from is None or meter.settled_until is None or meter.pk in priced:
         return True
@@ -147,7 +151,7 @@ def _meter(
 ) -> Iterator[Gathered]:
     """Meter a batch; one that cannot be metered is noted on it and skipped."""
     since = find_since(meters, priced, after=here.last_change_id)
-    firsts = find_firsts(resources, meters)
+    firsts = {one.pk: here.firsts[one.pk] for one in resources if one.pk in here.firsts}
     past = load_backfill({meters[pk]: at for pk, at in firsts.items()})
     for resource in resources:
         meter = meters[resource.pk]
@@ -156,6 +160,8 @@ def _meter(
             since.pop(meter.pk, None)
     here.changes = load_changes({pk: since.get(meter.pk) for pk, meter in meters.items()})
     here.posted, here.unseen = load_posted(meters.values(), since)
+    clusters = [one.pk for one in resources if one.kind == ResourceKind.CLUSTER]
+    here.bodies = dict(Resource.objects.filter(pk__in=clusters).values_list("pk", "payload"))
     for resource in resources:
         meter = meters[resource.pk]
         try:
@@ -178,7 +184,7 @@ def _meter_one(here: _Pass, meter: Meter, resource: Resource, since: datetime | 
     changes = here.changes.get(resource.pk, [])
     edges: list[Edge]
     if resource.kind == ResourceKind.CLUSTER:
-        body = payloads.Cluster.parse(resource.payload)
+        body = payloads.Cluster.parse(here.bodies[resource.pk])
         edges = list_cluster(changes, body=body, sku=resource.sku)
     elif resource.kind == ResourceKind.VOLUME:
         edges = list_volume(changes, sku=resource.sku, size_tib=(resource.size_bytes or 0) // _TIB)

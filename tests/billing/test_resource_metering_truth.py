@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from billing.amounts import TICKS_PER_NANO, ZERO, Cost, add_costs
+from billing.bill_import import import_bill
 from billing.metering import Condition, SpanDraft, count_us, price_span
 from billing.models import LedgerEntry, Meter, MeteredInterval, PriceEntry
 from billing.resource_source import meter_resources
@@ -359,3 +360,36 @@ def test_a_price_that_finance_enters_for_an_unknown_past_corrects_what_was_poste
     assert posted > 0
     kinds = LedgerEntry.objects.filter(meter__remote_id=identifier).values_list("kind", flat=True)
     assert set(kinds) >= {"charge", "reversal", "correction"}
+
+
+def test_the_past_of_a_volume_comes_from_the_bill_also_when_that_is_read_later(play: Play):
+    play.groups, play.step = ("volumes",), 600
+    play.run(600)
+    play.meter()
+    volumes = list(Resource.objects.filter(kind="volume"))
+    seen_from = {one.remote_id: play.meter_of(one.remote_id).metered_from for one in volumes}
+
+    import_bill(play.mirror.connection, clock=play.mirror.clock)
+    play.meter()
+
+    reached = [one for one in volumes if play.rows(one.remote_id)[0].source == "bill"]
+    assert len(reached) >= 3
+    for resource in reached:
+        rows = play.rows(resource.remote_id)
+        check_cover(rows)
+        assert rows[0].start < seen_from[resource.remote_id]
+        truth = play.bill(resource.remote_id, since=rows[0].start)
+        cost = play.costs(resource.remote_id)
+        # The hour of our first look is billed as a whole: nobody tells how much of it lies before.
+        missing = max(row.units_high for row in rows) * VOLUME_TIB_MONTH / 730
+        assert to_usd(cost.low) <= truth + Decimal("0.001")
+        assert truth - to_usd(cost.low) <= round(float(missing), 4) + 0.001
+
+
+def test_a_pass_of_many_asks_no_more_than_a_pass_of_few(play: Play, django_assert_max_num_queries: Any):
+    play.groups = GROUPS
+    play.run(30)
+    play.meter()
+
+    with django_assert_max_num_queries(45):
+        meter_resources(play.mirror.connection, now=play.mirror.clock())
