@@ -276,8 +276,8 @@ def test_unit_costs_are_told_busy_and_all_in_beside_serverless(desk: Desk, finan
     assert "3.60" in html
     assert "0.33" in html
     assert "Not at this traffic" in html
-    # It burns $10.80/h now, with two replicas.
-    assert "from 9,720 requests or 32.4M tokens an hour" in html
+    # It burns $5.40/h now.
+    assert "from 4,860 requests or 16.2M tokens an hour" in html
 
 
 def test_unit_costs_of_another_team_are_not_shown(
