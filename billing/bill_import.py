@@ -87,24 +87,29 @@ def _read_month(
     began = session.clock()
     progress = Progress("hour")
     try:
-        try:
-            _read_pages(session, connection, wanted, progress)
-        except InvalidRequestError:
-            # The cursor grew old, or this month is not told by the hour.
-            progress = Progress("hour", changed=progress.changed)
-            if wanted.after:
-                wanted = bill_plan.Wanted(wanted.month)
-                _read_pages(session, connection, wanted, progress)
-            else:
-                progress = _read_days(session, connection, wanted.month, progress)
-        else:
-            if not progress.windows and bill_plan.end_of(wanted.month) <= began:
-                progress = _read_days(session, connection, wanted.month, progress)
+        progress = _read_hours(session, connection, wanted, progress, now=began)
     except (ApiError, BillUnreadableError) as error:
         _record_failure(connection, wanted.month, progress, error, now=began)
         return progress.changed, False
-    _record_success(connection, wanted, progress, now=began)
+    _record_success(connection, wanted.month, progress, now=began)
     return progress.changed, True
+
+
+def _read_hours(
+    session: Session, connection: Connection, wanted: bill_plan.Wanted, progress: Progress, *, now: datetime
+) -> Progress:
+    """Read the month by the hour, or by the day where hours are refused or, of a closed month, empty."""
+    try:
+        _read_pages(session, connection, wanted, progress)
+    except InvalidRequestError:
+        if wanted.after:  # the cursor grew old
+            progress.cursors.clear()
+            whole = bill_plan.Wanted(wanted.month)
+            return _read_hours(session, connection, whole, progress, now=now)
+        return _read_days(session, connection, wanted.month, progress)
+    if not progress.windows and not wanted.after and bill_plan.end_of(wanted.month) <= now:
+        return _read_days(session, connection, wanted.month, progress)
+    return progress
 
 
 def _read_days(session: Session, connection: Connection, month: date, hours: Progress) -> Progress:
@@ -177,18 +182,16 @@ def _store_page(
     return end
 
 
-def _record_success(
-    connection: Connection, wanted: bill_plan.Wanted, progress: Progress, *, now: datetime
-) -> None:
+def _record_success(connection: Connection, month: date, progress: Progress, *, now: datetime) -> None:
     account_id, granularity = connection.organization_id, progress.granularity
     if progress.windows:
         other: Granularity = "day" if granularity == "hour" else "hour"
-        bill_store.drop_month(account_id, wanted.month, granularity=other)
+        bill_store.drop_month(account_id, month, granularity=other)
     noun = "part" if progress.malformed == 1 else "parts"
     fields: dict[str, object] = {
         "state": State.READ,
         "succeeded_at": now,
-        "latest_window_end": bill_store.last_window_end(account_id, wanted.month, granularity=granularity),
+        "latest_window_end": bill_store.last_window_end(account_id, month, granularity=granularity),
         "malformed": progress.malformed,
         "error": f"{progress.malformed} {noun} of it could not be read; kept under Settings."
         if progress.malformed
@@ -196,11 +199,11 @@ def _record_success(
         # The newest two pages are read again next time; the one before them only once a day.
         "cursor": progress.cursors[-2] if len(progress.cursors) > 1 else progress.cursors[-1],
     }
-    if not wanted.after:
+    if not progress.cursors[0]:
         fields["whole_at"] = now
     if progress.changed:
         fields["changed_at"] = now
-    bill_store.save_reading(connection, wanted.month, granularity=granularity, now=now, **fields)
+    bill_store.save_reading(connection, month, granularity=granularity, now=now, **fields)
 
 
 def _record_failure(

@@ -109,7 +109,12 @@ def _pause(reading: Reading, usual: timedelta) -> timedelta:
 
 def _start_from(reading: Reading | None, *, now: datetime) -> str:
     """Return the cursor to go on from; empty once a day, when the whole month is read for late changes."""
-    if reading is None or reading.state != "read" or reading.whole_at is None:
+    if (
+        reading is None
+        or reading.state != "read"
+        or reading.granularity != "hour"
+        or reading.whole_at is None
+    ):
         return ""
     return "" if now - reading.whole_at >= WHOLE_EVERY else reading.cursor
 

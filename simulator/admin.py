@@ -65,11 +65,11 @@ def describe_world(world: World, request: Request, fields: dict[str, Any]) -> An
 
 
 def set_switches(world: World, request: Request, fields: dict[str, Any]) -> Any:
-    """Turn a switch of the world: usage_enabled, metrics_enabled, tokens_per_second, first_token_seconds.
+    """Turn a switch of the world: usage_enabled, usage_hourly, metrics_enabled, tokens_per_second, first_token_seconds.
 
     `gpu_quota` is GPUs per type and organisation, such as {"B200": 16}; what it leaves out has no limit.
     """
-    for name in ("usage_enabled", "metrics_enabled"):
+    for name in ("usage_enabled", "usage_hourly", "metrics_enabled"):
         if name in fields:
             setattr(world, name, bool(fields[name]))
     for name in ("tokens_per_second", "first_token_seconds"):

@@ -173,6 +173,7 @@ class World:
     speed: float
     any_id: bool = False
     usage_enabled: bool = True
+    usage_hourly: bool = True  # else the usage API refuses hours
     metrics_enabled: bool = True
     catalogue: Catalogue = field(default_factory=build_catalogue)
     projects: dict[str, Project] = field(default_factory=dict)

@@ -28,6 +28,8 @@ def list_usage(call: Call) -> Response:
     granularity = call.query.get("granularity", "day")
     if granularity not in {"day", "hour"}:
         raise bad_request("granularity must be day or hour", param="granularity")
+    if granularity == "hour" and not call.world.usage_hourly:
+        raise bad_request("granularity hour is not available", param="granularity")
     width_ms = DAY_MS if granularity == "day" else HOUR_MS
     month, first_ms, end_ms = _read_month(call)
     end_ms = min(end_ms, call.now_ms - call.now_ms % width_ms)  # complete windows only

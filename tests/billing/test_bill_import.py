@@ -5,9 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from billing import bill_import, bill_plan, bill_source, bill_store
+from billing import agreements, bill_import, bill_plan, bill_source, bill_store
 from billing.meters import ensure_bill_meter, ensure_meters
-from billing.models import BilledLine, BillReading, Meter, MeterKind
+from billing.models import AgreementDay, BilledLine, BillingRules, BillReading, Meter, MeterKind
 from dashboard.mirror.models import MalformedPayload
 from tests.mirror.conftest import Mirror, organize
 
@@ -221,3 +221,45 @@ def test_the_bill_is_complete_through_the_last_full_hour(bill):
 
     assert covered[-1].end == datetime(2026, 11, 10, 0, tzinfo=UTC)
     assert covered[-1].granularity == "hour"
+
+
+def test_a_bill_without_hours_is_read_by_the_day_and_compared_by_days_of_utc(bill):
+    bill.simulator.admin("PATCH", "/world", usage_hourly=False)
+    read(bill)
+
+    row = reading(bill, NOVEMBER)
+    assert (row.state, row.granularity) == ("read", "day")
+    assert set(BilledLine.objects.values_list("granularity", flat=True)) == {"day"}
+    days = BilledLine.objects.filter(start=datetime(2026, 11, 8, tzinfo=UTC))
+    told = sum((one.cost for one in days), Decimal(0))
+    start, end = datetime(2026, 11, 8, tzinfo=UTC), datetime(2026, 11, 9, tzinfo=UTC)
+    assert abs(told - truth(bill, start, end)) < Decimal("1e-6")
+
+    BillingRules.objects.create(pk=1, reporting_zone="America/New_York")
+    agreements.reconcile(bill.connection.organization_id, now=bill.now)
+    compared = AgreementDay.objects.filter(meter=None, day=date(2026, 11, 8)).get()
+    assert (compared.start, compared.end, compared.zone) == (start, end, "UTC")
+    total = sum((one.billed or 0 for one in AgreementDay.objects.filter(day=date(2026, 11, 8))), Decimal(0))
+    assert total == told * 10**9 * 3_600_000_000
+
+    bill.now += timedelta(minutes=20)
+    assert read(bill) == set()
+    assert reading(bill, NOVEMBER).state == "read"
+
+    # Hours that are offered later take the place of the days.
+    bill.simulator.admin("PATCH", "/world", usage_hourly=True)
+    bill.now += timedelta(minutes=20)
+    read(bill)
+    assert set(BilledLine.objects.values_list("granularity", flat=True)) == {"hour"}
+    assert BillReading.objects.filter(month=NOVEMBER).count() == 1
+
+
+def test_a_cursor_that_grew_old_begins_the_month_again(bill):
+    read(bill)
+    BillReading.objects.update(cursor="bm90LWEtY3Vyc29y")
+    bill.now += timedelta(minutes=20)
+
+    assert read(bill) == set()
+
+    row = reading(bill, NOVEMBER)
+    assert (row.state, row.whole_at) == ("read", bill.now)

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from billing import bill_alerts
@@ -38,8 +40,8 @@ def read(state: str = "read", **fields) -> BillReading:
         "month": date(2026, 11, 1), "granularity": "hour", "state": state, "read_at": NOW - timedelta(minutes=4),
         "succeeded_at": NOW if state == "read" else None, "latest_window_end": NOW if state == "read" else None,
     }  # fmt: skip
-    connection = factories.make_connection(organization_id=ORGANISATION)
-    return BillReading.objects.create(connection=connection, **(known | fields))
+    reader = factories.make_connection(organization_id=ORGANISATION)
+    return BillReading.objects.create(connection=reader, **(known | fields))
 
 
 def bill(meter: Meter | None, cost: str, *, hour: int = 0, **fields) -> BilledLine:
@@ -275,3 +277,27 @@ def test_an_unexplained_bill_is_told_above_pages(role, expected, request):
     told = words(client.get(reverse("overview")).content.decode())
 
     assert ("$12.40 of the bill of 19 November is unexplained." in told) is expected
+
+
+@pytest.mark.parametrize("name", ["costs_bill", "costs_bill_day"])
+def test_queries_do_not_grow_with_resources(finance_client, name):
+    args = ["2026-11-19"] if name == "costs_bill_day" else []
+
+    def fill(count: int) -> None:
+        for _ in range(count):
+            one = cost_factories.make_meter(deployment=factories.make_deployment())
+            make_agreement(one, day=DAY, metered="1", billed="2", to_billed={"price": "1"})
+            bill(None, "1")
+
+    def count() -> int:
+        page(finance_client, name, *args)
+        with CaptureQueriesContext(connection) as captured:
+            page(finance_client, name, *args)
+        return len(captured)
+
+    make_agreement(day=DAY)
+    fill(3)
+    few = count()
+    fill(30)
+
+    assert count() == few <= 30
