@@ -23,7 +23,7 @@ LABELS: Final[Mapping[tuple[str, str], str]] = {
     (METERED, Cause.NOT_MIRRORED): "Known from the bill alone",
     (BILLED, Cause.START_UP): "Start-up that was billed",
     (BILLED, Cause.ROUNDING): "Rounding of starts and stops",
-    (BILLED, Cause.PRICE): "Billed at another price",
+    (BILLED, Cause.PRICE): "A price other than ours, or unknown to us",
     (BILLED, Cause.MISSING_INTERVAL): "Time that we did not see",
     (BILLED, Cause.REPLICA_MISMATCH): "Another number of replicas",
     (BILLED, Cause.CREDIT): "Credits",
