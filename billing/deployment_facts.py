@@ -202,8 +202,8 @@ def load_posted_prices(subjects: Sequence[Subject]) -> dict[int, list[PostedPric
         cursor.execute(
             _POSTED_SQL,
             [
-                [one.meter_id for one in subjects if one.since],
-                [one.since for one in subjects if one.since],
+                [one.meter_id for one in subjects],
+                [one.since or _LONG_AGO for one in subjects],
             ],
         )
         for meter_id, start, end, sku, listed, nano, source in cursor.fetchall():

@@ -1,6 +1,7 @@
 """Meters, intervals and journal in the database: what a pass writes, and what it leaves alone."""
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from django.db import connection as database
@@ -11,7 +12,16 @@ from billing.deployment_source import meter_deployments
 from billing.ledger import Gathered, PostingResult, post_all, post_spans
 from billing.metering import SpanDraft, free
 from billing.meters import ensure_bill_meter, ensure_meters
-from billing.models import LedgerEntry, Meter, MeteredInterval, MeterKind, PriceEntry, SightGap
+from billing.models import (
+    BilledLine,
+    BillReading,
+    LedgerEntry,
+    Meter,
+    MeteredInterval,
+    MeterKind,
+    PriceEntry,
+    SightGap,
+)
 from billing.verification import Scope, verify
 from dashboard.accounts.models import Connection
 from dashboard.core.locks import Lock
@@ -229,6 +239,48 @@ def test_the_feed_that_comes_back_after_days_corrects_what_was_posted_as_unknown
     assert LedgerEntry.objects.filter(condition="unknown", kind="reversal").count() == 1
     assert meter_deployments(deployment.connection, now=later + MINUTE).is_nothing
     assert_whole()
+
+
+def test_the_bill_tells_the_hours_before_the_first_look() -> None:
+    v1 = factories.make_v1_endpoint(remote_created_at=NOW - 5 * HOUR)
+    StateChange.objects.update(source=Source.POLL, event_id="", at=NOW - HOUR, not_before=NOW - 5 * HOUR)
+    look(v1.connection, NOW - MINUTE)
+    meter_deployments(v1.connection, now=NOW)
+    meter = Meter.objects.get(deployment=v1)
+    assert [(start, condition) for start, _, condition, _ in tell(meter)] == [
+        (NOW - 5 * HOUR, "unknown"),
+        (NOW - HOUR, "bills"),
+    ]
+
+    bill(meter, NOW - 4 * HOUR, NOW - 3 * HOUR, "5.40")
+    bill(meter, NOW - 2 * HOUR, NOW - HOUR, "5.40")
+    look(v1.connection, NOW)
+    meter_deployments(v1.connection, now=NOW + MINUTE)
+
+    rows = meter.intervals.order_by("start").values_list("start", "condition", "source", "rate_low")
+    assert list(rows)[:4] == [
+        (NOW - 5 * HOUR, "unknown", "estimate", 0),
+        (NOW - 4 * HOUR, "bills", "bill", 5_400_000_000),
+        (NOW - 3 * HOUR, "free", "bill", 0),
+        (NOW - 2 * HOUR, "bills", "bill", 5_400_000_000),
+    ]
+    assert meter_deployments(v1.connection, now=NOW + MINUTE).is_nothing
+    assert_whole()
+
+
+def bill(meter: Meter, start: datetime, end: datetime, cost: str) -> None:
+    """Write an hour of the bill and say that the month was read."""
+    BilledLine.objects.create(
+        billing_account_id=meter.billing_account_id, granularity="hour", start=start, end=end, position=0,
+        product_name="Dedicated endpoint", cost=Decimal(cost), meter=meter, observed_at=NOW,
+    )  # fmt: skip
+    BillReading.objects.update_or_create(
+        connection=meter.connection, month=NOW.date().replace(day=1), granularity="hour",
+        defaults={
+            "state": "read", "read_at": NOW, "succeeded_at": NOW, "changed_at": NOW + timedelta(seconds=1),
+            "latest_window_end": NOW,
+        },
+    )  # fmt: skip
 
 
 def test_an_open_interval_is_cut_at_midnight(deployment: Deployment) -> None:
