@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from psycopg import rows
 
 from billing.costs import NO_FILTERS, CostFilters, CostQuery, GroupBy
-from billing.costs.held import filter_parameters, write_held
+from billing.costs.held import filter_parameters, load_gaps, write_held
 from billing.costs.splits import FOR_EVER, part_parameters
 from billing.costs.sums import load_parts
 from billing.costs.visibility import find_sight
@@ -132,17 +132,21 @@ def _cut(stretches: Sequence[Period], wanted: Wanted) -> list[datetime]:
 def build_held(wanted: Wanted, *, now: datetime) -> Query:
     """Return who is charged for what, narrowed to filters and to what the person may see, as the explorer has it."""
     sight = find_sight(wanted.user)
-    query = CostQuery(wanted.period, UTC, group_by=GroupBy.TEAM, filters=wanted.filters, user=wanted.user)
+    # Corrections are of months before the period: who is charged is told for all time.
+    query = CostQuery(
+        Period(_EVER, FOR_EVER), UTC, group_by=GroupBy.TEAM, filters=wanted.filters, user=wanted.user
+    )
     # The bill's lines stay whole.
     parts = [] if wanted.basis is Basis.BILLED else load_parts(wanted.period, now=now)
-    # Corrections are of months before the period.
-    named = {
+    params = {
         "seen_teams": sight.team_ids,
         "sees_unowned": sight.sees_unowned,
-        "start": _EVER,
-        "end": FOR_EVER,
+        "start": query.period.start,
+        "end": query.period.end,
+        **filter_parameters(query),
+        **part_parameters(parts),
+        **load_gaps(query),
     }
-    params = {**named, **filter_parameters(query), **part_parameters(parts)}
     return Query(write_held(query, by_owner=True, has_splits=bool(parts)), params)
 
 
