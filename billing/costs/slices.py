@@ -6,8 +6,8 @@ what was charged at once fall on the last microsecond of an interval that has en
 
 from billing.costs.queries import CostQuery, GroupBy
 
-# Intervals that bill end within a day of their start (the database sees to it), so that an index range finds them;
-# those that go on, and those that are longer because they bill nothing, may have begun long before.
+# What begins in the period; what is at most a day long, as all that bills is (the database sees to it), and may reach
+# into it; what goes on or is longer, because it bills nothing. Each has its index.
 _FOUND = """found AS (
     SELECT * FROM billing_meteredinterval
     WHERE condition <> 'free' AND start >= %(start)s AND start < %(end)s
@@ -15,11 +15,10 @@ _FOUND = """found AS (
     UNION ALL
     SELECT * FROM billing_meteredinterval
     WHERE condition <> 'free' AND start >= %(start)s::timestamptz - interval '24 hours' AND start < %(start)s
-        AND ("end" > %(start)s OR "end" IS NULL AND %(start)s < %(now)s){of_meters}
+        AND "end" > %(start)s AND "end" - start <= interval '1 day'{of_meters}
     UNION ALL
     SELECT * FROM billing_meteredinterval
-    WHERE condition <> 'free' AND ("end" IS NULL OR "end" - start > interval '1 day')
-        AND start < %(start)s::timestamptz - interval '24 hours'
+    WHERE condition <> 'free' AND ("end" IS NULL OR "end" - start > interval '1 day') AND start < %(start)s
         AND ("end" > %(start)s OR "end" IS NULL AND %(start)s < %(now)s){of_meters}
 )"""
 

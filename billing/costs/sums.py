@@ -3,9 +3,9 @@
 `read_cells` is the only place that adds; tables and totals are put together from its cells.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -17,6 +17,12 @@ from billing.costs.slices import write_cells, write_slices
 from billing.costs.splits import SharePart, cut_parts, load_splits, part_parameters
 from billing.costs.visibility import find_sight
 from dashboard.core.periods import Period, cut
+
+# Up to here starting a second process takes longer than reading alone.
+_SHORT = timedelta(days=8)
+_ALONE = "; SET LOCAL max_parallel_workers_per_gather = 0"
+# A year by day has some 100,000 sums of one rate each; on disk they would take twice the time.
+_SETTINGS = "SET LOCAL work_mem = '64MB'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,7 @@ def _read(
     )
     statement = f"WITH {held},\n{slices}{write_cells(is_cut=len(pieces) > 1, has_splits=bool(parts))}"
     gaps = load_gaps(query) if by_owner else {}
+    edges = [*(piece.start for piece in pieces), pieces[-1].end]
     named |= (
         part_parameters(parts)
         | gaps
@@ -118,13 +125,18 @@ def _read(
             "start": query.period.start,
             "end": query.period.end,
             "only": meters,
-            "numbers": list(range(1, len(pieces) + 1)),
-            "edges": [piece.start for piece in pieces] + [pieces[-1].end],
+            "numbers": _write_array(str(place + 1) for place in range(len(pieces))),
+            "edges": _write_array(edge.isoformat() for edge in edges),
             "without": sorted(without),
         }
     )
     with transaction.atomic(savepoint=False), connection.cursor() as cursor:
-        # A year by day has some 100,000 sums of one rate each; on disk they would take twice the time.
-        cursor.execute("SET LOCAL work_mem = '64MB'")
+        is_short = meters is not None or query.period.duration <= _SHORT
+        cursor.execute(_SETTINGS + (_ALONE if is_short else ""))
         cursor.execute(statement, named)
         return [Cell(row[0], row[1], Cost(*map(int, row[2:]))) for row in cursor.fetchall()]
+
+
+def _write_array(values: Iterable[str]) -> str:
+    """Return an array as PostgreSQL reads it: the edges of a year stand in the statement several times."""
+    return "{" + ",".join(values) + "}"

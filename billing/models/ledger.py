@@ -199,7 +199,7 @@ class MeteredInterval(Span):
             models.Index(fields=["meter", "start"], name="metered_interval_timeline"),
             # Reader: the cost of a period (billing/costs.py).
             models.Index(
-                fields=["start"],
+                fields=["start", "end"],
                 name="metered_interval_costs",
                 condition=~Q(condition="free"),
             ),
