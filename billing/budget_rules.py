@@ -142,15 +142,25 @@ def reached_at(threshold: Threshold, figures: Figures, *, nano_usd: int, now: da
     return now + timedelta(hours=float(hours)) if hours < 24 * 3650 else None
 
 
-def describe(threshold: Threshold, *, nano_usd: int, scope: str) -> str:
-    """Return the threshold in words: `at $56,000 spent: stop idle endpoints of Research`."""
-    amount = money.format_dollars(threshold.amount(nano_usd), places=0)
+def describe(threshold: Threshold, *, nano_usd: int, scope: str, has_people: bool = True) -> str:
+    """Return the threshold in words: `at $56,000 spent: stop idle endpoints of Research`.
+
+    `has_people`: the scope is a team's, whose people are told too.
+    """
+    amount = format_limit(threshold.amount(nano_usd))
     basis = "spent" if threshold.basis is Basis.ACTUAL else "forecast"
+    if threshold.action is Action.NOTIFY:
+        people = f" and the people of {scope}" if has_people and scope else ""
+        return f"at {amount} {basis}: tell who manages costs{people}"
     return f"at {amount} {basis}: {_WORDS[threshold.action]} {scope}".rstrip()
 
 
+def format_limit(nano_usd: money.Nano) -> str:
+    """Return an amount that somebody set: whole dollars without cents, `$70,000`, `$12.50`."""
+    return money.format_dollars(nano_usd, places=2 if nano_usd % money.NANO_PER_DOLLAR else 0)
+
+
 _WORDS = {
-    Action.NOTIFY: "tell the people of",
     Action.CONFIRM_STARTS: "ask again before anything is started in",
     Action.DRAIN_IDLE: "stop idle endpoints of",
     Action.STOP_ALL: "stop all endpoints of",

@@ -63,7 +63,10 @@ def name_scope(budget: Budget) -> str:
 
 def describe(threshold: Threshold, budget: Budget) -> str:
     """Return a threshold of the budget in words, with its amount."""
-    return budget_rules.describe(threshold, nano_usd=budget.nano_usd, scope=name_scope(budget))
+    has_people = budget.team is not None or (budget.project is not None and budget.project.team is not None)
+    return budget_rules.describe(
+        threshold, nano_usd=budget.nano_usd, scope=name_scope(budget), has_people=has_people
+    )
 
 
 def filters_of(budget: Budget) -> CostFilters:
@@ -257,7 +260,7 @@ def list_enabled() -> QuerySet[Budget]:
     """Return the budgets that count."""
     return (
         Budget.objects.filter(is_enabled=True)
-        .select_related("team", "project")
+        .select_related("team", "project__team")
         .prefetch_related("thresholds")
         .order_by(F("name"))
     )

@@ -183,6 +183,14 @@ ROUTES: dict[str, Route] = {
     "costs_owner_split_end": _act(Right.MANAGE_COSTS, "cost.split_changed"),
     "costs_unowned": _page(),
     "costs_unowned_claim": _act(Right.CLAIM_COSTS, "ownership.assigned"),
+    # Budgets: which of them a person sees is asked in billing/budget_sight.py
+    "budgets": _page(),
+    "budget": _page(),
+    "budget_add": _act(Right.MANAGE_COSTS, "budget.added", methods=FORM),
+    "budget_change": _act(Right.MANAGE_COSTS, "budget.changed", methods=FORM),
+    "budget_enable": _act(Right.MANAGE_COSTS, "budget.enabled"),
+    "budget_disable": _act(Right.MANAGE_COSTS, "budget.disabled"),
+    "budget_confirm_prices": _act(Right.MANAGE_COSTS, "budget.prices_confirmed"),
     # Overview, endpoints and acts. Whether a person may act on this endpoint depends on its team: web/targets.py
     "healthz": _public(GET, background=True),
     "overview": _page(),

@@ -126,6 +126,7 @@ urlpatterns = [
     path("actions/<uuid:public_id>/undo/", undo.undo_deploy, name="action_undo"),
     path("activity/", activity.show_activity, name="activity"),
     path("costs/", include("dashboard.web.costs.urls")),
+    path("budgets/", include("dashboard.web.budgets.urls")),
     path("settings/", include(settings_patterns)),
 ]
 

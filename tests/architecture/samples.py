@@ -13,9 +13,10 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from billing import reports
+from billing import budgets, reports
+from billing.budget_rules import Action, Basis, Threshold
 from billing.exports.formats import Format
-from billing.models import CostSplit, Discount, Meter, OwnershipRule, PriceEntry, ReportSchedule
+from billing.models import Budget, CostSplit, Discount, Meter, OwnershipRule, PriceEntry, ReportSchedule
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import Connection, Team, User
 from dashboard.core.periods import Period
@@ -74,6 +75,8 @@ class World:
     discount: Discount
     # What is sent every month.
     report: ReportSchedule
+    # The team's, switched on; nothing was spent in its scope that would reach it.
+    budget: Budget
     clients: dict[str, Client] = field(default_factory=dict)
 
     def client(self, who: str) -> Client:
@@ -145,6 +148,7 @@ def make_world() -> World:
         people=people,
         subject=factories.make_viewer(teams=(team,)),
         report=_make_report(),
+        budget=_make_budget(team),
     )
 
 
@@ -225,6 +229,16 @@ def _make_report() -> ReportSchedule:
     return reports.add_schedule(plan, actor=Actor.for_process("test"), now=factories.NOW)[0]
 
 
+def _make_budget(team: Team) -> Budget:
+    budget = Budget(name="Search", scope=Budget.Scope.TEAM, team=team, nano_usd=70_000 * 10**9)
+    drain = Threshold(80, Basis.ACTUAL, Action.DRAIN_IDLE)
+    return budgets.save_budget(budget, thresholds=[drain], exempt=(), actor=Actor.for_process("test"))
+
+
+def _budget(world: World) -> dict[str, Any]:
+    return {"pk": world.budget.pk}
+
+
 def _report_link(world: World) -> dict[str, Any]:
     period = Period(factories.NOW - timedelta(days=1), factories.NOW)
     return {"token": reports.make_link(world.report, period).split("/")[-2]}
@@ -242,6 +256,11 @@ ADDRESSES: dict[str, Address] = {
     "costs_report_disable": Address(_report),
     "costs_report_delete": Address(_report),
     "costs_report_file": Address(_report_link),
+    "budget": Address(_budget, is_scoped=True),
+    "budget_change": Address(_budget),
+    "budget_enable": Address(_budget),
+    "budget_disable": Address(_budget),
+    "budget_confirm_prices": Address(_budget),
     "costs_bill_day": Address(_bill_day),
     "costs_bill_meter": Address(_meter),
     "costs_bill_evidence": Address(lambda world: _bill_day(world) | _meter(world)),
@@ -393,6 +412,26 @@ def _volume(world: World) -> dict[str, Any]:
     }
 
 
+def _saved_budget(world: World) -> dict[str, Any]:
+    return {
+        "step": "save",
+        "name": "Search, this month",
+        "scope": "team",
+        "team": world.team.pk,
+        "cycle": "monthly",
+        "amount": "70000",
+        "percent_1": "80",
+    } | {
+        f"{name}_{number}": value
+        for number in range(1, 7)
+        for name, value in (("basis", "actual"), ("action", "notify"))
+    }
+
+
+def _switch_budget_off(world: World) -> None:
+    Budget.objects.filter(pk=world.budget.pk).update(is_enabled=False)
+
+
 def _add_rule_below(world: World) -> None:
     OwnershipRule.objects.create(name="rest", position=2, team=world.team, team_name=world.team.name)
 
@@ -422,6 +461,11 @@ FORMS: dict[str, Act] = {
     "costs_report_enable": Act(),
     "costs_report_disable": Act(),
     "costs_report_delete": Act(),
+    "budget_add": Act(_saved_budget),
+    "budget_change": Act(_saved_budget),
+    "budget_enable": Act(prepare=_switch_budget_off),
+    "budget_disable": Act(),
+    "budget_confirm_prices": Act(),
     "costs_prices_enter": Act(lambda world: {"amount": "3.5", "note": "quote"}),
     "costs_prices_discount": Act(lambda world: {"percent": "10", "note": "frame"}),
     "costs_prices_end": Act(),
