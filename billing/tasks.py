@@ -18,10 +18,10 @@ BILL_STALE_AFTER_SECONDS = 60
 
 @shared_task(name="billing.meter")
 def meter() -> None:
-    """Meter every enabled connection, then give new meters their owners."""
-    for connection in Connection.objects.filter(is_enabled=True).order_by("pk"):
+    """Meter every connection; what has lost its own is noted as not known."""
+    for connection in Connection.objects.order_by("pk"):
         passes.meter_connection(connection, now=timezone.now())
-    ownership.assign_owners(now=timezone.now())
+    passes.end_orphans(now=timezone.now())
 
 
 @shared_task(name="billing.assign_owners")

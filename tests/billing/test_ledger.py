@@ -426,15 +426,37 @@ def test_a_meter_of_the_bill_is_made_once() -> None:
     assert made[0].pk == made[1].pk
 
 
-def test_the_task_meters_enabled_connections_only(deployment: Deployment) -> None:
+def test_the_task_meters_every_connection(deployment: Deployment) -> None:
+    tasks.meter()
+
+    assert MeteredInterval.objects.filter(meter__deployment=deployment, condition="bills").exists()
+
+
+def test_what_a_disabled_connection_looked_at_becomes_unknown(deployment: Deployment) -> None:
+    connection = deployment.connection
+    passes.meter_connection(connection, now=NOW)
     Connection.objects.update(is_enabled=False)
-    tasks.meter()
-    assert not Meter.objects.exists()
+    connection.refresh_from_db()
 
-    Connection.objects.update(is_enabled=True)
-    tasks.meter()
+    passes.meter_connection(connection, now=NOW + HOUR)
 
-    assert MeteredInterval.objects.filter(meter__deployment=deployment).exists()
+    assert tell(Meter.objects.get())[-1][:3] == (NOW, None, "unknown")
+    assert passes.meter_connection(connection, now=NOW + 2 * HOUR) == PostingResult()
+
+
+def test_what_ran_when_its_connection_was_removed_is_not_charged_for_ever(deployment: Deployment) -> None:
+    meter_deployments(deployment.connection, now=NOW)
+    deployment.connection.delete()
+
+    passes.end_orphans(now=NOW + MINUTE)
+
+    meter = Meter.objects.get()
+    assert [(end, condition) for _, end, condition, _ in tell(meter)][-2:] == [
+        (NOW + MINUTE, "bills"),
+        (None, "unknown"),
+    ]
+    assert passes.end_orphans(now=NOW + 2 * MINUTE).is_nothing
+    assert_whole()
 
 
 def test_a_pass_that_is_under_way_elsewhere_is_not_begun_twice(deployment: Deployment) -> None:
