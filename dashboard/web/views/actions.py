@@ -24,6 +24,7 @@ from dashboard.lifecycle.receipts import read_receipt
 from dashboard.lifecycle.wishes import Requested
 from dashboard.mirror.models import Deployment, SyncRun
 from dashboard.mirror.querysets import one_snapshot
+from dashboard.web.budgets.guards import confirm, explain, find_guards, is_growth
 from dashboard.web.forms import ActForm, ReplicasForm
 from dashboard.web.htmx import Toast, finish_dialog, is_partial, render_dialog, render_page
 from dashboard.web.page import group_context, page_context
@@ -207,13 +208,23 @@ def _act_on_replicas(
     fitting = [one for one in target.concerned if fits(status.read_state(one.state))]
     if not fitting:
         return _refuse(request, target, title=f"Nothing to {verb.lower()}", reason=_describe_states(target))
-    if request.method != "POST":
+    is_sent = request.method == "POST"
+    if not is_sent:
         form = ReplicasForm(initial=_propose(fitting[0], verb=verb), deployments=fitting)
+    else:
+        form = ReplicasForm(request.POST, deployments=fitting)
+    is_valid = form.is_valid()
+    deployment = (
+        next(one for one in fitting if one.pk == form.cleaned_data["deployment"]) if is_valid else None
+    )
+    guards = []
+    if verb == "Start" or (deployment is not None and _grows(deployment, form)):
+        guards = find_guards(endpoint.project, endpoint=endpoint, now=timezone.now())
+    is_confirmed = confirm(form, guards, verb=verb, is_sent=is_sent)
+    if not is_sent:
         return _show_replicas(request, target, form, verb=verb)
-    form = ReplicasForm(request.POST, deployments=fitting)
-    if not form.is_valid():
+    if deployment is None or not is_confirmed:
         return _show_replicas(request, target, form, verb=verb, status_code=REFUSED)
-    deployment = next(one for one in fitting if one.pk == form.cleaned_data["deployment"])
     try:
         made = ask(
             deployment,
@@ -221,12 +232,18 @@ def _act_on_replicas(
             max_replicas=form.cleaned_data["max_replicas"],
             actor=actor_of(request),
             idempotency_key=form.read_key(),
+            reason=explain(guards),
         )
     except ActionError as error:
         form.add_error(error.field or None, error.sentence)
         code = REFUSED if error.field else CONFLICT
         return _show_replicas(request, target, form, verb=verb, status_code=code)
     return finish_act(request, [made], verb=verb, name=target.name)
+
+
+def _grows(deployment: Deployment, form: ReplicasForm) -> bool:
+    low, high = form.cleaned_data["min_replicas"], form.cleaned_data["max_replicas"]
+    return is_growth(deployment, low=low, high=high)
 
 
 def _ask_stop(request: HttpRequest, target: Target, *, key: str) -> list[Requested]:

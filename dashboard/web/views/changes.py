@@ -12,9 +12,10 @@ from django.utils import timezone
 
 from dashboard.accounts.audit import actor_of
 from dashboard.core import status
-from dashboard.lifecycle import changes
+from dashboard.lifecycle import changes, wants
 from dashboard.lifecycle.errors import ActionError
 from dashboard.mirror.models import Deployment, Endpoint
+from dashboard.web.budgets.guards import confirm, explain, find_guards, is_growth
 from dashboard.web.deploy.change_forms import ConfigureForm, SplitForm, propose_settings
 from dashboard.web.deploy.plan import measure_share, read_split
 from dashboard.web.forms import ActForm
@@ -53,6 +54,12 @@ def configure_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
     if wanted.is_empty:
         form.add_error(None, "Nothing differs from what it has.")
         return _show_settings(request, target, form, chosen, status_code=REFUSED)
+    guards = []
+    bounds = wanted.autoscaling
+    if is_growth(chosen, low=bounds.get(wants.MIN_REPLICAS), high=bounds.get(wants.MAX_REPLICAS)):
+        guards = find_guards(endpoint.project, endpoint=endpoint, now=timezone.now())
+    if not confirm(form, guards, verb="Scale", is_sent=True):
+        return _show_settings(request, target, form, chosen, status_code=REFUSED)
     try:
         made = changes.request_configure(
             chosen,
@@ -61,6 +68,7 @@ def configure_endpoint(request: HttpRequest, pk: int) -> HttpResponse:
             max_concurrent=wanted.max_concurrent,
             actor=actor_of(request),
             idempotency_key=form.read_key(),
+            reason=explain(guards),
         )
     except ActionError as error:
         form.add_error(_own_field(form, error), error.sentence)

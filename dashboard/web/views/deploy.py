@@ -20,6 +20,7 @@ from dashboard.lifecycle.errors import ActionError, KeyReusedError
 from dashboard.mirror.deprecations import load_deprecations
 from dashboard.mirror.models import Endpoint, Project
 from dashboard.mirror.offers import DeployableModel, HardwareOffer, find_model, list_offers
+from dashboard.web.budgets import guards
 from dashboard.web.deploy import choices
 from dashboard.web.deploy.forms import NEW, DeployForm
 from dashboard.web.deploy.plan import Plan, describe_room, estimate_use, read_plan
@@ -32,7 +33,7 @@ from dashboard.web.snapshot import take_snapshot
 REFUSED = 422
 REVIEW = "review"
 # What the last step sends that is no value of the deployment.
-_NO_VALUES = frozenset({"csrfmiddlewaretoken", "key", "step", "q"})
+_NO_VALUES = frozenset({"csrfmiddlewaretoken", "key", "step", "q", guards.FIELD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,20 +149,31 @@ def _configure(
     return render_page(request, "deploy/configure.html", fragment, context, status=status)
 
 
-def _review(request: HttpRequest, setting: Setting, form: DeployForm, *, error: str = "") -> HttpResponse:
+def _review(
+    request: HttpRequest, setting: Setting, form: DeployForm, *, error: str = "", status: int = 200
+) -> HttpResponse:
     """Show the last step: everything in words, with the form that asks for it."""
+    plan = read_plan(form, model=setting.model)
+    if guards.FIELD not in form.fields:
+        guards.confirm(form, _find_guards(request, plan), verb="Deploy", is_sent=False)
     context = (
         page_context(request, take_snapshot(request))
         | _describe_setting(setting)
-        | _price(request, read_plan(form, model=setting.model))
+        | _price(request, plan)
         | {
+            "form": form,
             "error": error,
             "key": ActForm.new_key(),
             "values": _keep(setting.data, without=set()),
             "back_url": f"{reverse('deploy')}?{_encode(setting.data)}",
         }
     )
-    return render_page(request, "deploy/review.html", "deploy/_review.html", context)
+    return render_page(request, "deploy/review.html", "deploy/_review.html", context, status=status)
+
+
+def _find_guards(request: HttpRequest, plan: Plan) -> list[guards.Guard]:
+    now = take_snapshot(request).now
+    return guards.find_guards(plan.project, endpoint=plan.endpoint, now=now)
 
 
 def _create(request: HttpRequest, setting: Setting, form: DeployForm) -> HttpResponse:
@@ -172,6 +184,9 @@ def _create(request: HttpRequest, setting: Setting, form: DeployForm) -> HttpRes
     if not key.is_valid():
         return _review(request, setting, form, error="Look at it once more, then create it.")
     plan = read_plan(form, model=setting.model)
+    reached = _find_guards(request, plan)
+    if not guards.confirm(form, reached, verb="Deploy", is_sent=True):
+        return _review(request, setting, form, status=REFUSED)
     try:
         made = deploys.request_deploy(
             plan.project,
@@ -192,6 +207,7 @@ def _create(request: HttpRequest, setting: Setting, form: DeployForm) -> HttpRes
             nano_usd_per_hour=plan.offer.nano_usd_per_hour,
             actor=actor_of(request),
             idempotency_key=key.read_key(),
+            reason=guards.explain(reached),
         )
     except KeyReusedError as error:
         return _review(request, setting, form, error=error.sentence)
