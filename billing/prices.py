@@ -42,7 +42,7 @@ def _load_hardware(wanted: set[str] | None, connections: list[int] | None) -> It
     """Yield prices of replicas under the hardware's name and, where it differs, its id: deployments use either."""
     if wanted is not None and not any(sku.startswith(("v1/", "v2/")) for sku in wanted):
         return
-    rows = HardwarePrice.objects.order_by("hardware__connection", "valid_from")
+    rows = HardwarePrice.objects.order_by("hardware__connection_id", "valid_from")
     if connections is not None:
         rows = rows.filter(hardware__connection__in=connections)
     by_id: list[PriceRecord] = []
@@ -65,7 +65,7 @@ def _load_hardware(wanted: set[str] | None, connections: list[int] | None) -> It
 
 
 def _load_units(wanted: set[str] | None, connections: list[int] | None) -> Iterator[PriceRecord]:
-    rows = UnitPrice.objects.order_by("connection", "valid_from")
+    rows = UnitPrice.objects.order_by("connection_id", "valid_from")
     if connections is not None:
         rows = rows.filter(connection__in=connections)
     if wanted is not None:
