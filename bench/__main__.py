@@ -6,7 +6,7 @@ Each runs in a process of its own, so that peak memory and caches of one say not
 import subprocess
 import sys
 
-NAMES = ("payloads", "sync", "pages", "forecast", "ledger", "export")
+NAMES = ("payloads", "sync", "pages", "forecast", "ledger", "export", "costs")
 
 
 def main(names: list[str]) -> int:

@@ -4,6 +4,8 @@ Ownerships are completed by the stretches in between, which nobody owns; a cost 
 team while it holds, with one row per team and its part of the cost.
 """
 
+from typing import Any
+
 from django.db import connection
 
 from billing.costs.queries import CostFilters, CostQuery, GroupBy
@@ -173,7 +175,7 @@ def list_meters(query: CostQuery) -> list[int] | None:
         return [row[0] for row in cursor.fetchall()]
 
 
-def load_gaps(query: CostQuery) -> dict[str, object]:
+def load_gaps(query: CostQuery) -> dict[str, Any]:
     """Return, as named parameters, when within the period nobody owned which meter. One query."""
     named = {"start": query.period.start, "end": query.period.end, **filter_parameters(query)}
     with connection.cursor() as cursor:
@@ -193,10 +195,10 @@ def _write_scope(query: CostQuery) -> str:
     return _SCOPE.format(key=meter_key, wanted=" AND ".join(wanted) or "TRUE")
 
 
-def filter_parameters(query: CostQuery) -> dict[str, object]:
+def filter_parameters(query: CostQuery) -> dict[str, Any]:
     """Return the named parameters of the filters and of the tag that is grouped by."""
     filters: CostFilters = query.filters
-    named: dict[str, object] = {
+    named: dict[str, Any] = {
         name: sorted(getattr(filters, name)) for name in (*_METER_FILTERS, *_OWNER_FILTERS, "skus", "uses")
     }
     tags = [tag.partition("=") for tag in sorted(filters.tags)]

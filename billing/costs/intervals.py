@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -75,7 +76,7 @@ def list_intervals(query: CostQuery, *, now: datetime, offset: int = 0, limit: i
     slices = write_slices(query, by_owner=True, has_splits=bool(parts), of_meters=meters is not None)
     statement = f"WITH {held},\n{slices}\n"
     part = "part_from, part_to, whole" if parts else "0, 1, 1"
-    named = {
+    named: dict[str, Any] = {
         "seen_teams": sight.team_ids,
         "sees_unowned": sight.sees_unowned,
         "now": now,

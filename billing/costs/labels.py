@@ -1,6 +1,6 @@
 """What rows of costs are called."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from billing.costs.queries import GONE, GroupBy
 from billing.models import Meter, MeterKind
@@ -29,7 +29,7 @@ def load_labels(group_by: GroupBy, keys: Collection[str]) -> dict[str, str]:
     names = _load_names(group_by, [int(key) for key in keys if key.isdecimal()])
     if group_by is GroupBy.PROJECT:
         names |= _load_gone_projects([key.removeprefix(GONE) for key in keys if key.startswith(GONE)])
-    labels = {}
+    labels: dict[str, str] = {}
     for key in keys:
         if not key:
             labels[key] = _NOTHING[group_by]
@@ -45,6 +45,7 @@ def load_labels(group_by: GroupBy, keys: Collection[str]) -> dict[str, str]:
 def _load_names(group_by: GroupBy, ids: list[int]) -> dict[str, str]:
     if not ids:
         return {}
+    found: Iterable[tuple[int, str]]
     if group_by is GroupBy.TEAM:
         found = Team.objects.filter(pk__in=ids).values_list("pk", "name")
     elif group_by is GroupBy.PROJECT:

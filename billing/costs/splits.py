@@ -12,6 +12,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from billing.models import CostSplit
 from dashboard.core.periods import Period
@@ -81,7 +82,7 @@ def _cut_split(split: CostSplit, until: datetime, spent: Mapping[int, int]) -> l
     return parts
 
 
-def part_parameters(parts: list[SharePart]) -> dict[str, object]:
+def part_parameters(parts: list[SharePart]) -> dict[str, Any]:
     """Return the arrays from which billing/costs/held.py makes `split`."""
     return {
         "split_meters": [part.meter_id for part in parts],

@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -74,7 +75,7 @@ def read_cells(query: CostQuery, pieces: list[Period], *, now: datetime) -> list
         return []
     by_owner = needs_owners(query, is_restricted=sight.team_ids is not None)
     parts = load_parts(query.period, now=now) if by_owner else []
-    named = {
+    named: dict[str, Any] = {
         "seen_teams": sight.team_ids,
         "sees_unowned": sight.sees_unowned,
         "now": now,
@@ -87,7 +88,7 @@ def load_parts(period: Period, *, now: datetime) -> list[SharePart]:
     splits = load_splits(period)
 
     def load_spent(by_usage: frozenset[int]) -> Mapping[int, int]:
-        fixed = cut_parts([one for one in splits if one.meter_id not in by_usage], load_spent=dict)
+        fixed = cut_parts([one for one in splits if one.meter_id not in by_usage], load_spent=lambda _: {})
         query = CostQuery(period, UTC, group_by=GroupBy.TEAM)
         named = {"seen_teams": None, "sees_unowned": True, "now": now, **filter_parameters(query)}
         cells = _read(query, [period], fixed, named, by_owner=True, without=by_usage)
@@ -100,7 +101,7 @@ def _read(
     query: CostQuery,
     pieces: list[Period],
     parts: list[SharePart],
-    named: dict[str, object],
+    named: dict[str, Any],
     *,
     by_owner: bool,
     without: frozenset[int] = frozenset(),

@@ -73,6 +73,7 @@ def load_serverless_prices(models: Iterable[str]) -> dict[str, TokenPrice]:
     return {
         name: TokenPrice(given, taken)
         for name, given, taken in found.values_list("name", "input_nano_usd", "output_nano_usd")
+        if given is not None and taken is not None
     }
 
 
