@@ -52,6 +52,25 @@ def forecast_rows(inputs: Mapping[str, RowInput], *, whole: Forecast, zone: tzin
     return {key: _add_spent(_scale(row, factor), inputs[key]) for key, row in rows.items()}
 
 
+def share_rows(
+    costs: Mapping[str, int], *, whole: Forecast, spent: Mapping[str, Cost]
+) -> dict[str, Forecast]:
+    """Return the forecast of each row as its part of the whole, by what it cost of late (any unit).
+
+    For rows by the thousand, whose hours would take longer to read than anybody waits; ranges are parts as well.
+    """
+    gone = whole.p50 - whole.left
+    pool = replace(whole, p10=whole.p10 - gone, p50=whole.left, p90=whole.p90 - gone)
+    total = sum(costs.values())
+    return {
+        key: _add_spent(
+            _scale(pool, Decimal(costs.get(key, 0)) / total if total else Decimal(0)),
+            RowInput((), Burning(), spent.get(key, ZERO)),
+        )
+        for key in {**spent, **costs}
+    }
+
+
 def _look_ahead(row: RowInput, *, whole: Forecast, zone: tzinfo) -> Forecast:
     return forecast(
         row.hours,

@@ -6,7 +6,8 @@ out before anybody asks. So the same forecast is the same on every page, while w
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, tzinfo
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import TypeVar
 
 from django.core.cache import cache
@@ -16,7 +17,7 @@ from billing.costs import NO_FILTERS, CostFilters, CostQuery, GroupBy, load_cost
 from billing.forecast import Forecast, forecast
 from billing.forecast_history import HourCost
 from billing.forecast_inputs import Scope, load_burning, load_hours, load_planned
-from billing.forecast_rows import Burning, RowInput, forecast_rows
+from billing.forecast_rows import Burning, RowInput, forecast_rows, share_rows
 from billing.models import MeteredInterval
 from dashboard.accounts.models import User
 from dashboard.core.periods import Period, month_of
@@ -26,6 +27,9 @@ Found = TypeVar("Found")
 # Seconds for which pages share a forecast. The task comes round before that.
 FRESH_SECONDS = 600
 _HOUR_SECONDS = 3600
+# Rows by the thousand share the whole by what they cost in this time.
+_MANY = (GroupBy.METER, GroupBy.ENDPOINT)
+_LATE = timedelta(days=14)
 # Part of every key: what other code than this has cached is not read.
 _VERSION = "forecast-1"
 
@@ -139,6 +143,10 @@ def _forecast_rows(scope: Scope, group_by: GroupBy, whole: Forecast) -> dict[str
         _gone(scope, now), scope.zone, group_by=group_by, filters=scope.filters, user=scope.user
     )
     spent = {row.key: row.total for row in load_costs(query, now=now).rows}
+    if group_by in _MANY:
+        recent = replace(query, period=Period(now - _LATE, now))
+        costs = {row.key: row.total.high for row in load_costs(recent, now=now).rows}
+        return share_rows(costs, whole=whole, spent=spent)
     hours = _load_hours(scope, now=now, group_by=group_by)
     burning = load_burning(scope, now=now, group_by=group_by)
     inputs = {

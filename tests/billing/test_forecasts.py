@@ -224,3 +224,15 @@ def test_what_burns_with_an_unknown_past_is_expected_to_go_on() -> None:
     assert abs(found.left - 11 * H100 * 252) < H100 * 252 // 50
     # It may as well stop.
     assert found.p10 < found.p50 - H100 * 252
+
+
+def test_rows_by_the_thousand_share_the_whole_by_what_they_cost_of_late() -> None:
+    small, large = cost_factories.make_meter(), cost_factories.make_meter()
+    run(small, days=20)
+    run(large, days=20, units=3)
+
+    rows = load_forecasts(user=None, group_by=GroupBy.METER, now=NOW, zone=UTC)
+
+    assert set(rows) == {str(small.pk), str(large.pk)}
+    assert abs(rows[str(large.pk)].left - 3 * rows[str(small.pk)].left) < 10
+    assert abs(sum((row.p50 for row in rows.values()), Decimal(0)) - look().p50) < 10
