@@ -19,6 +19,7 @@ from dashboard.accounts.permissions import Right, user_may
 from dashboard.core import money
 from dashboard.core.periods import Period, PeriodName
 from dashboard.mirror.querysets import one_snapshot
+from dashboard.web.budgets.strip import find_share
 from dashboard.web.costs import bars
 from dashboard.web.costs.agreement import Agreement, build_agreement
 from dashboard.web.costs.asked import Question, list_zones, parameter_of, read_question
@@ -97,6 +98,7 @@ def show_costs(request: HttpRequest) -> HttpResponse:
             "total": Row("", "Total", table.total, before.total, 100.0, "", "", intervals_url(question)),
             "idle_percent": percent_of(table.total.idle_high, table.total.high),
             "unseen_percent": percent_of(find_unseen(question, now=now).high, table.total.high),
+            "budget_share": find_share(question, table.total),
             "per_day": average_per_day(question, table.total, now=now),
             "forecast": forecast,
             "forecasts": forecasts,
