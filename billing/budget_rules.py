@@ -37,6 +37,8 @@ SUSPICIOUS_FACTOR = Decimal("1.5")
 # How long before the budget's period prices are looked at too: one that was typed wrong late in a month, and that
 # nobody confirmed, must not stop everything in the next (our choice).
 LOOK_BACK = timedelta(days=31)
+# 31 days and the hour that a clock may be put back.
+LONGEST_MONTH = timedelta(days=31, hours=1)
 # Part of the spent amount that must come from such prices, or at unknown prices, before acts wait (our choice).
 SUSPICIOUS_SHARE = Decimal("0.05")
 

@@ -1,6 +1,6 @@
 """The notes above every mirrored page: what is late, refused, silent or unconfirmed. Words pure, one reader."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -8,6 +8,7 @@ from typing import Literal
 from django.urls import reverse
 
 from billing import bill_alerts
+from billing.budget_alerts import BudgetAlert, read_alerts
 from dashboard.accounts.models import User
 from dashboard.accounts.permissions import Right, user_may
 from dashboard.accounts.visibility import project_filter
@@ -20,6 +21,8 @@ from dashboard.mirror.group_freshness import GroupFreshness
 # Seconds without a heartbeat after which somebody should know; both beat every few seconds while they work.
 SILENT_AFTER_SECONDS = 60.0
 STOPPERS = ("enforcer", "worker-stops")
+# As many budgets are named in a note.
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +37,12 @@ class Notice:
 
 
 def gather_notices(user: User, *, freshness: Freshness, now: datetime) -> tuple[Notice, ...]:
-    """Return the notes that hold now, worst first; unconfirmed stops stand apart (they have a button). One query."""
+    """Return the notes that hold now, worst first; unconfirmed stops stand apart (they have a button). Two queries."""
     may_manage = user_may(user, Right.MANAGE_CONNECTIONS)
     notices = [
         *describe_stoppers(heartbeats.read_ages(), may_see=user_may(user, Right.VIEW_HEALTH)),
         *describe_connections(freshness.connections, may_manage=may_manage, now=now),
+        *describe_budgets(read_alerts(user, now=now)),
         *(describe_bill(bill_alerts.read_notice()) if user_may(user, Right.MANAGE_COSTS) else ()),
     ]
     return tuple(sorted(notices, key=lambda notice: notice.tone != "fail"))
@@ -98,6 +102,30 @@ def describe_stoppers(ages: Mapping[str, float], *, may_see: bool) -> Iterable[N
         since = f"for {durations.format_duration(timedelta(seconds=age))}" if age is not None else "at all"
         text = f"The {other} still sends stops."
         yield Notice("warn", f"The {name} has not reported {since}.", text, action, url)
+
+
+def describe_budgets(alerts: Sequence[BudgetAlert]) -> Iterable[Notice]:
+    """Yield a note for budgets that are held, and one for those that were crossed in their present period."""
+    held = [alert for alert in alerts if alert.is_held]
+    crossed = [alert for alert in alerts if not alert.is_held]
+    if held:
+        url = reverse("budget", args=[held[0].pk]) if len(held) == 1 else reverse("budgets")
+        lead = (
+            f"Budget {held[0].name} stops nothing now:"
+            if len(held) == 1
+            else f"{len(held)} budgets stop nothing now:"
+        )
+        yield Notice("warn", lead, "a price behind it may be wrong.", "Look at it", url)
+    if len(crossed) == 1:
+        one = crossed[0]
+        word = "spent" if one.is_spent else "forecast"
+        text = f"{money.format_dollars(one.nano_usd)} {word}, {one.percent}% of it or more."
+        yield Notice("warn", f"Budget {one.name}:", text, "Open it", reverse("budget", args=[one.pk]))
+    elif crossed:
+        names = ", ".join(one.name for one in crossed[:MOST_NAMED])
+        more = f" and {len(crossed) - MOST_NAMED} more" if len(crossed) > MOST_NAMED else ""
+        lead = f"{len(crossed)} budgets are crossed:"
+        yield Notice("warn", lead, f"{names}{more}.", "Budgets", reverse("budgets"))
 
 
 def describe_bill(notice: bill_alerts.BillNotice | None) -> Iterable[Notice]:

@@ -333,3 +333,35 @@ def test_a_change_keeps_what_the_form_showed(desk: Desk, finance_client: Client)
 
 def test_anonymous_people_are_sent_to_sign_in(desk: Desk) -> None:
     assert Client().get("/budgets/").status_code == 302
+
+
+# --- The explorer's strip -------------------------------------------------------------------------------------------
+
+
+def test_the_explorer_says_what_part_of_the_budget_is_spent(
+    desk: Desk, finance_client: Client, operator_client: Client
+) -> None:
+    spend(desk.idle("docs-qa"))
+    make_budget("Everything", dollars=400)
+    make_budget("Search", dollars=200, team=desk.team)
+    make_budget("Looser", dollars=900, team=desk.team)
+
+    assert "25.0% of $400" in read(finance_client, "/costs/")
+    assert "50.0% of $200" in read(finance_client, f"/costs/?team={desk.team.pk}")
+    assert "50.0% of $200" in read(operator_client, f"/costs/?team={desk.team.pk}")
+
+
+@pytest.mark.parametrize(
+    "query", ["period=last-month", "zone=Asia/Tokyo", "kind=deployment", "team={team}&team=-", "team=-"]
+)
+def test_what_the_budget_does_not_mean_is_not_held_against_it(
+    desk: Desk, finance_client: Client, query: str
+) -> None:
+    spend(desk.idle("docs-qa"))
+    make_budget("Everything", dollars=400)
+    make_budget("Search", dollars=200, team=desk.team)
+
+    html = read(finance_client, f"/costs/?{query.format(team=desk.team.pk)}")
+
+    assert "% of $400" not in html
+    assert "% of $200" not in html

@@ -1,13 +1,14 @@
 """Notes above the page: late, refused, silent, unconfirmed; and toasts of acts that have ended."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.db import connection
 from django.test import Client
 
+from billing.models import Budget, BudgetCrossing
 from dashboard.accounts.audit import Actor
-from dashboard.accounts.models import Connection, User
+from dashboard.accounts.models import Connection, Team, User
 from dashboard.lifecycle import actions
 from dashboard.lifecycle.models import StopAction
 from dashboard.mirror.models import SyncRun
@@ -215,3 +216,55 @@ def test_the_meter_says_the_same_burn(desk: Desk, viewer_client: Client):
 
     assert "$5.40/h" in html
     assert "of which idle" in html
+
+
+# --- Budgets --------------------------------------------------------------------------------------------------------
+
+
+def cross(name: str, *, team: Team | None = None, percent: int = 80, **fields: object) -> Budget:
+    """Write a budget of $100 that was crossed this month."""
+    scope = Budget.Scope.TEAM if team else Budget.Scope.ORGANISATION
+    values = {"name": name, "scope": scope, "team": team, "nano_usd": 100 * 10**9} | fields
+    budget = Budget.objects.create(**values)
+    BudgetCrossing.objects.create(
+        budget=budget,
+        period_start=datetime(2026, 11, 1, tzinfo=UTC),
+        percent=percent,
+        basis="actual",
+        action="notify",
+        amount_nano_usd=percent * 10**9,
+        crossed_at=NOW,
+        outcome="done",
+        detail="Told the people.",
+    )
+    return budget
+
+
+def test_a_crossed_budget_is_said_to_those_whose_it_is(
+    desk: Desk, viewer_client: Client, finance_client: Client, other_team: Team
+):
+    cross("Ours", team=desk.team)
+    cross("Theirs", team=other_team)
+
+    assert "<b>Budget Ours:</b> $80.00 spent, 80% of it or more." in read(viewer_client)
+    assert "Theirs" not in read(viewer_client)
+    assert "<b>2 budgets are crossed:</b> Ours, Theirs." in read(finance_client)
+
+
+def test_a_held_budget_is_said(desk: Desk, viewer_client: Client):
+    cross("Ours", team=desk.team, paused_reason="a price rose")
+
+    html = read(viewer_client)
+
+    assert "Budget Ours stops nothing now:" in html
+    assert "80% of it" not in html
+
+
+def test_what_is_over_switched_off_or_raised_since_is_not_said(desk: Desk, viewer_client: Client):
+    cross("Off", is_enabled=False)
+    cross("Raised", nano_usd=200 * 10**9)
+    last_month = cross("Last month")
+    last_month.crossings.update(period_start=datetime(2026, 10, 1, tzinfo=UTC))
+    cross("Days ago", cycle="custom", starts_on=date(2026, 11, 1), ends_on=date(2026, 11, 10))
+
+    assert "udget" not in read(viewer_client)
