@@ -49,7 +49,7 @@ def confirm(form: forms.Form, guards: Sequence[Guard], *, verb: str, is_sent: bo
     )
     if not is_sent:
         return True
-    ticked = set(form.data.getlist(FIELD))  # type: ignore[union-attr]  # what a browser sends is a QueryDict
+    ticked = set(form.data.getlist(FIELD))  # type: ignore[attr-defined]  # what a browser sends is a QueryDict
     missing = [guard for guard in guards if str(guard.pk) not in ticked]
     if not missing:
         return True
