@@ -37,6 +37,10 @@ _COLUMNS = {
     "skus": "sku",
     "meters": "pk",
 }
+# Columns with a number in them, or none.
+_NUMBERED = frozenset({"project_id", "endpoint_id", "pk"})
+# What PostgreSQL's bigint holds for sure.
+_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ def _find_in_scope(scope: Scope, by_meter: Mapping[str, MeterPlan], *, now: date
         found = found.filter(visible_meters(scope.user))
     for name, column in _COLUMNS.items():
         if keys := getattr(scope.filters, name):
-            found = found.filter(**{f"{column}__in": [key for key in keys if not key.startswith("gone:")]})
+            found = found.filter(_among(column, keys))
     owned = Ownership.objects.filter(
         Q(valid_from=None) | Q(valid_from__lte=now),
         Q(valid_until=None) | Q(valid_until__gt=now),
@@ -201,7 +205,7 @@ def _find_in_scope(scope: Scope, by_meter: Mapping[str, MeterPlan], *, now: date
     )
     filters = scope.filters
     if filters.teams:
-        mine = Exists(owned.filter(team_id__in=[int(one) for one in filters.teams if one.isdecimal()]))
+        mine = Exists(owned.filter(team_id__in=_numbers(filters.teams)))
         nobody = ~Exists(owned.filter(team__isnull=False)) if "" in filters.teams else Q(pk=None)
         found = found.filter(mine | nobody)
     if filters.owners:
@@ -212,6 +216,19 @@ def _find_in_scope(scope: Scope, by_meter: Mapping[str, MeterPlan], *, now: date
         name, _, value = tag.partition("=")
         found = found.filter(Exists(owned.filter(tags__contains={name: value})))
     return [str(pk) for pk in found.values_list("pk", flat=True)]
+
+
+def _among(column: str, keys: Iterable[str]) -> Q:
+    """Return the condition that the column holds one of the keys; an empty key stands for no number."""
+    if column not in _NUMBERED:
+        return Q(**{f"{column}__in": list(keys)})
+    nothing = Q(**{f"{column}__isnull": True}) if "" in keys else Q(pk__in=[])
+    return Q(**{f"{column}__in": _numbers(keys)}) | nothing
+
+
+def _numbers(keys: Iterable[str]) -> list[int]:
+    """Return the primary keys among the keys; what is none, an address may hold anything, names no row."""
+    return [int(key) for key in keys if key.isascii() and key.isdecimal() and len(key) <= _MOST_DIGITS]
 
 
 def _full_hour(now: datetime) -> datetime:

@@ -14,7 +14,7 @@ from django.core.cache import cache
 
 from billing.amounts import Cost
 from billing.costs import NO_FILTERS, CostFilters, CostQuery, GroupBy, load_costs, sum_costs
-from billing.forecast import Forecast, forecast
+from billing.forecast import SHORT_DAYS, Forecast, forecast
 from billing.forecast_history import HourCost
 from billing.forecast_inputs import Scope, load_burning, load_hours, load_planned
 from billing.forecast_rows import Burning, RowInput, forecast_rows, share_rows
@@ -26,6 +26,8 @@ Found = TypeVar("Found")
 
 # Seconds for which pages share a forecast. The task comes round before that.
 FRESH_SECONDS = 600
+# Seconds for the same from little history: just started, each further minute of metering tells much.
+_SHORT_FRESH_SECONDS = 60
 _HOUR_SECONDS = 3600
 # Rows by the thousand share the whole by what they cost in this time.
 _MANY = (GroupBy.METER, GroupBy.ENDPOINT)
@@ -45,10 +47,11 @@ def load_forecast(
 ) -> Forecast | None:
     """Return the forecast of a period, by default of the present month in the zone; None before metering begins.
 
-    Up to ten minutes old (`Forecast.now` says). At most one query when it is in the cache, else about ten.
+    Up to ten minutes old (`Forecast.now` says), one minute where little history makes it a guess.
+    At most one query when it is in the cache, else about ten.
     """
     scope = _choose_scope(user, filters, since, until, now=now, zone=zone)
-    return _share(_key(scope, GroupBy.NONE), lambda: _forecast_whole(scope, now=now))
+    return _share(_key(scope, GroupBy.NONE), lambda: _forecast_whole(scope, now=now), seconds=_fresh_seconds)
 
 
 def load_forecasts(
@@ -70,7 +73,11 @@ def load_forecasts(
     whole = load_forecast(user=user, now=now, zone=zone, filters=filters, since=since, until=until)
     if whole is None:
         return {}
-    return _share(_key(scope, group_by), lambda: _forecast_rows(scope, group_by, whole)) or {}
+    seconds = _fresh_seconds(whole)
+    found = _share(
+        _key(scope, group_by), lambda: _forecast_rows(scope, group_by, whole), seconds=lambda _: seconds
+    )
+    return found or {}
 
 
 def refresh_usual(users: Iterable[User | None], *, now: datetime, zone: tzinfo) -> int:
@@ -84,8 +91,9 @@ def refresh_usual(users: Iterable[User | None], *, now: datetime, zone: tzinfo) 
         seen.add(key)
         whole = _forecast_whole(scope, now=now)
         if whole is not None:
-            cache.set(key, whole, FRESH_SECONDS)
-            cache.set(_key(scope, GroupBy.TEAM), _forecast_rows(scope, GroupBy.TEAM, whole), FRESH_SECONDS)
+            rows = _forecast_rows(scope, GroupBy.TEAM, whole)
+            cache.set(key, whole, _fresh_seconds(whole))
+            cache.set(_key(scope, GroupBy.TEAM), rows, _fresh_seconds(whole))
     return len(seen)
 
 
@@ -106,12 +114,16 @@ def _key(scope: Scope, group_by: GroupBy) -> str:
     return f"{_VERSION}-{hashlib.sha256(f'{scope.describe()} {group_by}'.encode()).hexdigest()}"
 
 
-def _share(key: str, compute: Callable[[], Found]) -> Found:
+def _fresh_seconds(whole: Forecast | None) -> int:
+    return _SHORT_FRESH_SECONDS if whole is None or whole.is_short else FRESH_SECONDS
+
+
+def _share(key: str, compute: Callable[[], Found], *, seconds: Callable[[Found], int]) -> Found:
     known: Found | None = cache.get(key)
     if known is None:
         known = compute()
         if known:
-            cache.set(key, known, FRESH_SECONDS)
+            cache.set(key, known, seconds(known))
     return known
 
 
@@ -167,7 +179,9 @@ def _load_hours(
     known: Mapping[str, list[HourCost]] | None = cache.get(key)
     if known is None:
         known = load_hours(scope, now=now, group_by=group_by)
-        cache.set(key, known, _HOUR_SECONDS)
+        long_ago = edge - timedelta(days=SHORT_DAYS)
+        is_short = all(hour.start > long_ago for hours in known.values() for hour in hours)
+        cache.set(key, known, _SHORT_FRESH_SECONDS if is_short else _HOUR_SECONDS)
     return known
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -186,6 +187,39 @@ def test_pages_share_one_forecast_for_some_minutes(finance: User) -> None:
 
     assert again == first
     assert len(queries) <= 1
+
+
+@pytest.mark.parametrize(("days", "most"), [(2, 60), (20, 3600)])
+def test_a_guess_from_little_history_is_shared_for_a_minute_at_most(
+    finance: User, days: int, most: int
+) -> None:
+    run(cost_factories.make_meter(), days=days)
+
+    look(finance)
+    load_forecasts(user=finance, group_by=GroupBy.TEAM, now=NOW, zone=UTC)
+    load_forecasts(user=finance, group_by=GroupBy.METER, now=NOW, zone=UTC)
+
+    client = cache._cache.get_client()  # type: ignore[attr-defined]  # Redis tells how long, Django does not
+    left = [client.ttl(key) for key in client.scan_iter(f"{cache.key_prefix}:*forecast-*")]
+    assert len(left) >= 4
+    assert most // 2 < max(left) <= most
+
+
+@pytest.mark.parametrize("field", ["endpoints", "projects", "meters", "teams"])
+@pytest.mark.parametrize("key", ["", "abc", "9" * 5000, "gone:x", "\u0663"])
+def test_a_key_that_names_no_row_is_no_error(field: str, key: str) -> None:
+    meter = cost_factories.make_meter()
+    run(meter, days=20)
+    rented = factories.make_resource(
+        kind=ResourceKind.RL_RESOURCE,
+        project=factories.make_project(connection=factories.make_connection()),
+        expires_at=NOW + DAY,
+        burn=H100,
+    )
+    run(cost_factories.make_meter(resource=rented), days=20)
+    found = load_forecast(user=None, now=NOW, zone=UTC, filters=CostFilters(**{field: frozenset({key})}))
+
+    assert found is not None
 
 
 def test_the_task_works_out_what_pages_ask_for(finance: User, viewer: User) -> None:
