@@ -8,7 +8,7 @@ import pytest
 
 from billing import budgets
 from billing.budget_rules import Action, Basis, Threshold
-from billing.models import Budget, Meter, PriceEntry
+from billing.models import Budget, CostShare, CostSplit, Meter, PriceEntry
 from dashboard.accounts.audit import Actor
 from dashboard.accounts.models import AuditEvent, Team
 from dashboard.mirror.models import HardwarePrice
@@ -164,6 +164,36 @@ def test_v1_bounds_count_as_the_lower_one_and_unknown_prices_as_nothing() -> Non
     assert (found.figures.spent_low, found.figures.spent_high) == (100 * DOLLAR, 200 * DOLLAR)
     assert found.spent.unpriced_us
     assert found.reached == ()
+
+
+def test_budgets_read_together_are_what_each_is_alone(team: Team) -> None:
+    other = factories.make_team("Docs")
+    shared = spend(team=team)
+    spend(team=other, dollars=3)
+    split = CostSplit.objects.create(meter=shared, method=CostSplit.Method.FIXED, valid_from=NOW - 5 * HOUR)
+    CostShare.objects.create(split=split, team=team, percent=25)
+    CostShare.objects.create(split=split, team=other, percent=75)
+    project = factories.make_project(connection=factories.make_connection(), team=team, name="lab")
+    Meter.objects.filter(pk=shared.pk).update(project=project)
+    days = {"cycle": "custom", "starts_on": date(2026, 11, 20), "ends_on": date(2026, 11, 20)}
+    listed = [
+        make(STOP, name=str(number), **fields)
+        for number, fields in enumerate(
+            (
+                {"scope": "team", "team": team},
+                {"scope": "team", "team": other},
+                {"scope": "team", "team": team, **days},
+                {"scope": "project", "project": project},
+                {"scope": "project", "project": factories.make_project(connection=project.connection)},
+                {},
+            )
+        )
+    ]
+
+    together = budgets.load_statuses(listed, now=NOW, zone=UTC)
+
+    assert [one.spent for one in together] == [load(budget).spent for budget in listed]
+    assert [one.figures.spent_low // DOLLAR for one in together][:2] == [62, 67]
 
 
 # --- Doubtful prices ------------------------------------------------------------------------------------------------

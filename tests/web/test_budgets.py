@@ -5,7 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from billing import budgets
 from billing.budget_rules import Action, Basis, Threshold
@@ -124,6 +126,23 @@ def test_the_fragment_comes_alone(desk: Desk, finance_client: Client) -> None:
 
     assert '<div class="ui-stack" id="budgets"' in html
     assert "<html" not in html
+
+
+def test_a_budget_more_costs_the_list_one_query(desk: Desk, finance_client: Client) -> None:
+    def count() -> int:
+        finance_client.get("/budgets/")  # forecasts are cached
+        with CaptureQueriesContext(connection) as captured:
+            finance_client.get("/budgets/")
+        return len(captured)
+
+    spend(desk.idle("docs-qa"))
+    for number in range(2):
+        make_budget(f"Few {number}", TELL, team=factories.make_team(f"few {number}"))
+    first = count()
+    for number in range(10):
+        make_budget(f"More {number}", TELL, team=factories.make_team(f"more {number}"))
+
+    assert count() == first + 10
 
 
 # --- Who sees what --------------------------------------------------------------------------------------------------

@@ -13,6 +13,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from billing import budgets
+from billing.budget_rules import Action, Basis, Threshold
+from billing.models import Budget
+from dashboard.accounts.audit import Actor
 from dashboard.mirror.models import Endpoint, Resource, ResourceKind
 from tests import cost_factories, factories
 from tests.conftest import sign_in
@@ -52,6 +56,8 @@ PAGES = {
     "prices": "/costs/prices/",
     "prices filtered": "/costs/prices/?q=e&show=used",
     "general discount": "/costs/prices/sku/*/",
+    "budgets": "/budgets/",
+    "budget": "/budgets/{budget}/",
     "bulk stop": "/endpoints/stop/?endpoint={pk}",
     "notices": "/notices/",
     "meter": "/meter/",
@@ -77,6 +83,13 @@ def meter_endpoints(endpoints: list[Endpoint]) -> None:
     for endpoint in endpoints:
         meter = cost_factories.make_meter(deployment=endpoint.deployments.earliest("pk"))
         cost_factories.make_interval(meter, start=factories.NOW - timedelta(days=1), end=factories.NOW)
+
+
+def make_budget() -> Budget:
+    """Write a budget of everything that would stop what is idle, and is not reached."""
+    budget = Budget(name="Everything", scope=Budget.Scope.ORGANISATION, nano_usd=10**18)
+    drain = Threshold(80, Basis.ACTUAL, Action.DRAIN_IDLE)
+    return budgets.save_budget(budget, thresholds=[drain], exempt=(), actor=Actor.for_process("test"))
 
 
 def make_resources(desk: Desk, count: int) -> dict[str, int]:
@@ -113,7 +126,7 @@ def test_queries_of_a_page_do_not_grow_with_rows(
     few = [desk.idle(f"few-{number}") for number in range(5)]
     desk.deployment(few[0])
     meter_endpoints(few)
-    ids = {"pk": few[0].pk, **make_resources(desk, 5)}
+    ids = {"pk": few[0].pk, "budget": make_budget().pk, **make_resources(desk, 5)}
     first = count_queries(client, name, **ids)
     more = [desk.idle(f"more-{number}") for number in range(55)]
     for endpoint in more:
