@@ -12,6 +12,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import (
+    Http404,
     HttpRequest,
     HttpResponse,
     HttpResponseBase,
@@ -120,6 +121,8 @@ class PermissionMiddleware(MiddlewareMixin):
             return _ask_for_password(request, route)
         if not route.background and BACKGROUND_HEADER not in request.headers:
             sessions.touch(request.session, now=now)
+        if any("\x00" in value for value in kwargs.values() if isinstance(value, str)):
+            raise Http404("No text column can hold this.")
         return None
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

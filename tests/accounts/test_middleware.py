@@ -33,6 +33,12 @@ def test_a_unix_socket_has_no_address():
     assert find_client_ip(RequestFactory().get("/", REMOTE_ADDR="")) is None
 
 
+@pytest.mark.parametrize("path", ["/costs/prices/sku/%00/", "/costs/statements/2026-10/gone:%00/"])
+@pytest.mark.django_db
+def test_a_nul_in_a_path_is_not_found(finance_client: Client, path: str):
+    assert finance_client.get(path).status_code == 404
+
+
 @pytest.mark.django_db
 def test_every_answer_has_an_id_of_its_own(viewer_client: Client):
     first, second = viewer_client.get("/settings/you/"), viewer_client.get("/settings/you/")

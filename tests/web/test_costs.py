@@ -242,7 +242,38 @@ def test_the_evidence_of_another_teams_cost_is_not_shown(
     assert finance_client.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("moment", ["x", "2026-11-20", "2026-11-20T12:00:00", "1999-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize("offset", ["+23:59", "-23:59"])
+def test_an_offset_that_no_zone_has_is_read_all_the_same(
+    desk: Desk, finance_client: Client, offset: str
+) -> None:
+    meter = run(desk.endpoint("docs-qa"))
+    start, end = (f"{NOW - timedelta(days=days):%Y-%m-%dT%H:%M:%S}{offset}" for days in (9, 5))
+
+    found = finance_client.get("/costs/intervals/", {"start": start, "end": end})
+
+    assert found.status_code == 200
+    assert finance_client.get(f"/costs/meters/{meter.pk}/at/{start}/").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["", "intervals/", "export/", "units/", "bill/"])
+@pytest.mark.parametrize("query", ["team=%00", "tags=a%3D%00", "endpoint=x", "endpoint=-", "meter=%D9%A3"])
+def test_what_names_nothing_is_no_error(desk: Desk, finance_client: Client, path: str, query: str) -> None:
+    run(desk.endpoint("docs-qa"))
+
+    assert finance_client.get(f"/costs/{path}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "x",
+        "2026-11-20",
+        "2026-11-20T12:00:00",
+        "1999-01-01T00:00:00+00:00",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+    ],
+)
 def test_a_moment_without_an_interval_is_no_page(desk: Desk, finance_client: Client, moment: str) -> None:
     meter = run(desk.endpoint("docs-qa"))
 

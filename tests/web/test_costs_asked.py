@@ -44,6 +44,9 @@ def test_without_words_it_is_the_month_to_date_by_team_in_days_of_the_organisati
         "by=second",
         "team=",
         "unheard=of",
+        "team=%00",
+        "tags=k%3D%00&owner=a%00b",
+        "group=tag&tag=%00",
     ],
 )
 def test_nonsense_counts_as_absent(text: str) -> None:

@@ -83,7 +83,17 @@ def test_the_unowned_have_a_statement_too(spend):
     assert "left-over" in page
 
 
-@pytest.mark.parametrize("path", ["2026-10/999999/", "2026-13/unowned/", "2027-10/unowned/", "2026-10/x/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "2026-10/999999/",
+        "2026-13/unowned/",
+        "2027-10/unowned/",
+        "2026-10/x/",
+        "9999-12/close/",
+        "0001-01/close/",
+    ],
+)
 def test_what_is_no_statement_is_not_found(spend, path):
     assert sign_in(factories.make_finance()).get(f"/costs/statements/{path}").status_code == 404
 

@@ -22,6 +22,7 @@ DEFAULT_PERIOD = PeriodName.MONTH
 LONGEST = timedelta(days=10 * 366)
 # In an address an empty key (unowned, not told) is written so: empty values go without saying.
 NOTHING = "-"
+NUL = "\x00"
 # Parameter -> field of CostFilters.
 FILTERS: Mapping[str, str] = {
     "team": "teams",
@@ -140,7 +141,7 @@ def read_question(
     params: Mapping[str, str] | QueryDict, *, user: User | None, now: datetime, zone_default: str
 ) -> Question:
     """Return what the address asks for, as `user` may see it (None: everything). No query."""
-    given = params if isinstance(params, QueryDict) else QueryDict(urlencode(params))
+    given = _drop_nul(params if isinstance(params, QueryDict) else QueryDict(urlencode(params)))
     zone_name = given.get("zone", "")
     if zone_name not in list_zones():
         zone_name = zone_default
@@ -158,6 +159,16 @@ def read_question(
         user=user,
     )
     return Question(query, name, zone_name, zone_default, now, first, last, is_bucket_asked)
+
+
+def _drop_nul(params: QueryDict) -> QueryDict:
+    """Return the parameters without the values that no text column can hold."""
+    if not any(NUL in value for _, values in params.lists() for value in values):
+        return params
+    kept = QueryDict(mutable=True)
+    for name, values in params.lists():
+        kept.setlist(name, [value for value in values if NUL not in value])
+    return kept
 
 
 @cache

@@ -128,15 +128,20 @@ def interval_url(interval: MeteredInterval) -> str:
 def read_within(params: QueryDict, question: Question) -> Period:
     """Return the bar that was opened, cut to the period of the question; the whole period without one."""
     period = question.query.period
-    try:
-        start = datetime.fromisoformat(params.get("start", ""))
-        end = datetime.fromisoformat(params.get("end", ""))
-    except ValueError:
-        return period
-    if start.tzinfo is None or end.tzinfo is None:
+    start, end = read_instant(params.get("start", "")), read_instant(params.get("end", ""))
+    if start is None or end is None:
         return period
     start, end = max(start, period.start), min(end, period.end)
     return Period(start, end) if start < end else period
+
+
+def read_instant(text: str) -> datetime | None:
+    """Return the instant in UTC, for PostgreSQL refuses some offsets that Python takes; None for nonsense."""
+    try:
+        at = datetime.fromisoformat(text)
+        return None if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +216,8 @@ def is_borne_by(user: User, interval: MeteredInterval, *, now: datetime) -> bool
 
 def find_interval(meter: Meter, moment: str) -> MeteredInterval:
     """Return the interval of the meter that holds the moment. Raises Http404."""
-    try:
-        at = datetime.fromisoformat(moment)
-    except ValueError as error:
-        raise Http404 from error
-    if at.tzinfo is None:
+    at = read_instant(moment)
+    if at is None:
         raise Http404
     found = MeteredInterval.objects.filter(meter=meter, start__lte=at).order_by("-start").first()
     if found is None or (found.end is not None and found.end <= at):

@@ -230,9 +230,9 @@ def _address(month: date, key: str) -> str:
 
 
 class MonthConverter:
-    """A month in an address: `2026-10`."""
+    """A month in an address: `2026-10`; of a century in which there may be a ledger."""
 
-    regex = r"\d{4}-(?:0[1-9]|1[0-2])"
+    regex = r"2[01][0-9]{2}-(?:0[1-9]|1[0-2])"
 
     def to_python(self, value: str) -> date:
         return date.fromisoformat(f"{value}-01")
