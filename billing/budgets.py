@@ -110,7 +110,7 @@ def _load_spent(budgets: Sequence[Budget], *, now: datetime, zone: tzinfo) -> di
     found: dict[int, Cost] = {}
     alike: dict[tuple[GroupBy, Period], list[Budget]] = {}
     for budget in budgets:
-        group_by = _GROUPS.get(budget.scope)
+        group_by = _GROUPS.get(Budget.Scope(budget.scope))
         if group_by is not None:
             gone = _gone(_period_of(budget, now=now, zone=zone), now)
             alike.setdefault((group_by, gone), []).append(budget)
