@@ -155,6 +155,18 @@ def test_a_deploy_asks_at_the_last_step_and_creates_nothing_without_the_tick(
     assert StopAction.objects.get().reason == "Although budget Research is at 103%"
 
 
+def test_a_budget_that_would_stop_it_again_says_so(desk: Desk, operator_client: Client) -> None:
+    spend(desk.endpoint("support"))
+    budget = guard(team=desk.team)
+    stop = Threshold(100, Basis.ACTUAL, Action.STOP_ALL)
+    budgets.save_budget(budget, thresholds=[ASK, stop], exempt=(), actor=Actor.for_process("test"))
+    endpoint = desk.stopped("voice")
+
+    html = words(operator_client.get(f"/endpoints/{endpoint.pk}/start/").content.decode())
+
+    assert "Start although budget Research is at 103% and stops all endpoints" in html
+
+
 def test_another_teams_budget_asks_nobody_here(desk: Desk, over: Budget, admin_client: Client) -> None:
     other = factories.make_team("research")
     project = factories.make_project(connection=desk.connection, team=other, name="lab")

@@ -75,5 +75,9 @@ def _describe_standing(found: Status) -> str:
     by_spent = any(one.action is Action.CONFIRM_STARTS and one.basis is Basis.ACTUAL for one in found.reached)
     forecast = found.figures.forecast
     if by_spent or forecast is None:
-        return f"is at {int(found.percent)}%"
-    return f"is forecast to reach {int(forecast * 100 / found.budget.nano_usd)}%"
+        words = f"is at {int(found.percent):,}%"
+    else:
+        words = f"is forecast to reach {int(forecast * 100 / found.budget.nano_usd):,}%"
+    stops_all = any(one.action is Action.STOP_ALL for one in found.reached) and not found.hold_reason
+    # Acts go on while a threshold stays reached: what is started now would be stopped with the next pass.
+    return f"{words} and stops all endpoints" if stops_all else words
