@@ -8,8 +8,10 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from billing import agreements, bill_alerts, bill_import, forecasts, ownership, passes, reports, rules
+from billing.ledger import PostingResult
 from billing.meters import account_of
 from dashboard.accounts.models import Connection, User
+from dashboard.core import live
 from dashboard.core.locks import Lock, try_lock
 
 # A task that waited longer for a worker is dropped: the next tick asks again. Seconds.
@@ -18,10 +20,14 @@ BILL_STALE_AFTER_SECONDS = 60
 
 @shared_task(name="billing.meter")
 def meter() -> None:
-    """Meter every connection; what has lost its own is noted as not known."""
+    """Meter every connection; what has lost its own is noted as not known. Open pages hear once of what changed."""
+    total = PostingResult()
     for connection in Connection.objects.order_by("pk"):
-        passes.meter_connection(connection, now=timezone.now())
-    passes.end_orphans(now=timezone.now())
+        if written := passes.meter_connection(connection, now=timezone.now()):
+            total.add(written)
+    total.add(passes.end_orphans(now=timezone.now()))
+    if not total.is_nothing:
+        live.announce(["billing"])
 
 
 @shared_task(name="billing.assign_owners")

@@ -432,6 +432,19 @@ def test_the_task_meters_every_connection(deployment: Deployment) -> None:
     assert MeteredInterval.objects.filter(meter__deployment=deployment, condition="bills").exists()
 
 
+def test_open_pages_hear_of_a_pass_that_wrote_something(deployment: Deployment) -> None:
+    def list_notices() -> list[str]:
+        with CaptureQueriesContext(database) as queries:
+            tasks.meter()
+        return [query["sql"] for query in queries if "pg_notify" in query["sql"]]
+
+    first, second = list_notices(), list_notices()
+
+    assert len(first) == 1
+    assert '"billing"' in first[0]
+    assert second == []
+
+
 def test_what_a_disabled_connection_looked_at_becomes_unknown(deployment: Deployment) -> None:
     connection = deployment.connection
     passes.meter_connection(connection, now=NOW)
