@@ -1,6 +1,7 @@
-"""Which budgets a person sees: those of the own teams and of their projects, and the whole organisation's.
+"""Which budgets a person sees: those of the own teams and of their projects.
 
-Finance and Admins see all of them. A budget for a tag may hold the cost of several teams and is theirs alone.
+Finance and Admins see all of them. One for the whole organisation or for a tag holds the cost of several teams, which
+no team is to learn from the difference (billing/costs/visibility.py), and is theirs alone.
 """
 
 from django.db.models import Q, QuerySet
@@ -19,7 +20,6 @@ def visible_budgets(user: User) -> "QuerySet[Budget]":
     if teams is None:
         return Budget.objects.all()
     return Budget.objects.filter(
-        Q(scope=Budget.Scope.ORGANISATION)
-        | Q(scope=Budget.Scope.TEAM, team_id__in=teams)
+        Q(scope=Budget.Scope.TEAM, team_id__in=teams)
         | Q(scope=Budget.Scope.PROJECT, project__team_id__in=teams)
     )
