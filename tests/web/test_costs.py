@@ -242,6 +242,25 @@ def test_the_evidence_of_another_teams_cost_is_not_shown(
     assert finance_client.get(path).status_code == 200
 
 
+def test_a_filter_does_not_tell_the_name_of_what_is_another_teams(
+    desk: Desk, finance_client: Client, operator_client: Client, other_team: Team
+) -> None:
+    project = factories.make_project(connection=desk.project.connection, team=other_team)
+    endpoint = factories.make_endpoint(project=project, display_name="secret-plan")
+    factories.make_deployment(endpoint=endpoint, name="secret-deployment")
+    meter = run(endpoint)
+    query = f"meter={meter.pk}&endpoint={endpoint.pk}&project={endpoint.project_id}&team={other_team.pk}"
+
+    for path in ("/costs/", "/costs/intervals/"):
+        seen = read(finance_client, query, path=path)
+        assert "Endpoint: secret-plan" in seen
+        assert f"Team: {other_team.name}" in seen
+        hidden = read(operator_client, query, path=path)
+        assert "secret-plan" not in hidden
+        assert meter.name not in hidden
+        assert f"Team: {other_team.name}" not in hidden
+
+
 @pytest.mark.parametrize("offset", ["+23:59", "-23:59"])
 def test_an_offset_that_no_zone_has_is_read_all_the_same(
     desk: Desk, finance_client: Client, offset: str
@@ -256,7 +275,9 @@ def test_an_offset_that_no_zone_has_is_read_all_the_same(
 
 
 @pytest.mark.parametrize("path", ["", "intervals/", "export/", "units/", "bill/"])
-@pytest.mark.parametrize("query", ["team=%00", "tags=a%3D%00", "endpoint=x", "endpoint=-", "meter=%D9%A3"])
+@pytest.mark.parametrize(
+    "query", ["team=%00", "tags=a%3D%00", "endpoint=x", "endpoint=-", "meter=%D9%A3", f"team={'9' * 400}"]
+)
 def test_what_names_nothing_is_no_error(desk: Desk, finance_client: Client, path: str, query: str) -> None:
     run(desk.endpoint("docs-qa"))
 

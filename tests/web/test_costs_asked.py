@@ -45,6 +45,7 @@ def test_without_words_it_is_the_month_to_date_by_team_in_days_of_the_organisati
         "team=",
         "unheard=of",
         "team=%00",
+        f"team={'9' * 5000}",
         "tags=k%3D%00&owner=a%00b",
         "group=tag&tag=%00",
     ],

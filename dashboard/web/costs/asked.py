@@ -38,6 +38,8 @@ FILTERS: Mapping[str, str] = {
     "tags": "tags",
 }
 MOST_VALUES = 50
+# Characters; no key is longer.
+LONGEST_VALUE = 500
 # Up to which length of a period bars are so wide when nobody says.
 _MOST_BARS = (
     (Bucket.HOUR, timedelta(hours=49)),
@@ -224,7 +226,9 @@ def _read_bucket(text: str, *, period: Period) -> tuple[Bucket, bool]:
 def _read_filters(params: QueryDict) -> CostFilters:
     given = {
         field: frozenset(
-            "" if value == NOTHING else value for value in params.getlist(name)[:MOST_VALUES] if value
+            "" if value == NOTHING else value
+            for value in params.getlist(name)[:MOST_VALUES]
+            if value and len(value) <= LONGEST_VALUE
         )
         for name, field in FILTERS.items()
     }

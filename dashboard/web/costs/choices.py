@@ -43,6 +43,15 @@ LABELS: Mapping[GroupBy, str] = {**MAIN_GROUPS, **MORE_GROUPS, GroupBy.TAG: "Tag
 OFFERED = (GroupBy.TEAM, GroupBy.PROJECT, GroupBy.KIND, GroupBy.MODEL, GroupBy.HARDWARE)
 MOST_OFFERED = 60
 MOST_TAG_KEYS = 20
+# What PostgreSQL's bigint holds for sure.
+MOST_DIGITS = 18
+# Groupings whose keys number rows that have names -> column of Meter that holds the number.
+_NAMED_ROWS: Mapping[GroupBy, str] = {
+    GroupBy.TEAM: "",
+    GroupBy.PROJECT: "project_id",
+    GroupBy.ENDPOINT: "endpoint_id",
+    GroupBy.METER: "pk",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,17 +116,40 @@ def build_choices(question: Question, *, user: User) -> Choices:
 
 
 def list_chosen(question: Question, *, path: str) -> list[Chip]:
-    """Return a chip per filter value that is set; its address is the question without it. A query per filter."""
+    """Return a chip per filter value that is set; its address is the question without it. Two queries per filter.
+
+    What the person may not see keeps the number from the address: a name is told of what is theirs alone.
+    """
     chosen = []
     for group in LABELS:
         name = parameter_of(group)
         keys: frozenset[str] = getattr(question.query.filters, FILTERS[name])
-        labels = dict.fromkeys(keys, "") if group is GroupBy.TAG else load_labels(group, keys)
+        labels = (
+            dict.fromkeys(keys, "")
+            if group is GroupBy.TAG
+            else load_labels(group, _keep_visible(group, keys, user=question.query.user))
+        )
         for key in sorted(keys):
             rest = sorted(one or NOTHING for one in keys - {key})
             url = f"{path}?{question.url_query(**{name: rest})}"
-            chosen.append(Chip(f"{LABELS[group]}: {labels[key] or key}", url, None, True))
+            chosen.append(Chip(f"{LABELS[group]}: {labels.get(key) or key}", url, None, True))
     return chosen
+
+
+def _keep_visible(group: GroupBy, keys: Iterable[str], *, user: User | None) -> set[str]:
+    """Return the keys whose name the person may read: rows are asked for, other keys are what they say."""
+    column = _NAMED_ROWS.get(group)
+    if column is None:
+        return set(keys)
+    numbers = {key for key in keys if key.isascii() and key.isdecimal() and len(key) <= MOST_DIGITS}
+    words = {key for key in keys if not key.isdecimal()}
+    mine = team_filter(user) if user else None
+    if mine is None or not numbers:
+        return words | numbers
+    if group is GroupBy.TEAM:
+        return words | numbers & {str(pk) for pk in mine}
+    found = Meter.objects.filter(visible_meters(user), **{f"{column}__in": [int(one) for one in numbers]})
+    return words | {str(pk) for pk in found.values_list(column, flat=True).distinct().order_by()}
 
 
 def _list_facets(question: Question, *, user: User, chip: Callable[..., Chip]) -> Iterable[FacetMenu]:

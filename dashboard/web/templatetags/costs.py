@@ -13,6 +13,8 @@ from dashboard.core import durations, money
 
 register = template.Library()
 NBSP = "\N{NO-BREAK SPACE}"
+# Microseconds. Below this there is no stretch of time to tell: it was charged at once.
+SECOND_US = 1_000_000
 
 
 @register.simple_tag
@@ -99,8 +101,10 @@ def _print(value: Cost | None, *, places: int, in_sentence: bool) -> SafeString:
 def describe_missing(value: Cost) -> str:
     """Return what a cost lacks, in words; empty when it is whole."""
     parts = []
-    if value.unpriced_us:
+    if value.unpriced_us >= SECOND_US:
         parts.append(f"{_span(value.unpriced_us)} billed at an unknown price")
+    elif value.unpriced_us:
+        parts.append("a one-time charge of an unknown price")
     if value.unknown_us:
         parts.append(f"of {_span(value.unknown_us)} nobody knows whether they billed")
     return ", ".join(parts)
