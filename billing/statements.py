@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, models, transaction
 from django.db.models import Q
 
-from billing.amounts import add_costs
+from billing.amounts import Cost, add_costs
 from billing.exports.lines import Line
 from billing.exports.segments import ClosedMonth
 from billing.exports.stream import list_closed_months, month_period, stream_corrections, stream_month
@@ -55,13 +55,19 @@ def draft_month(
 ) -> dict[str, StatementBody]:
     """Return the bodies of an open month by name of the team, as they would be closed from what is known best now."""
     period = month_period(month, zone=ZoneInfo(zone_name))
-    closed = _closed_before(month)
     return build_bodies(
         month,
         zone=zone_name,
         lines=stream_month(period, posted_until=None, user=user, now=now),
-        corrections=_corrections(closed, posted_until=now, user=user, now=now),
+        corrections=_open_corrections(month, user=user, now=now),
     )
+
+
+def sum_open_corrections(month: date, *, user: User | None, now: datetime) -> dict[str, Cost]:
+    """Return by name of the team what the draft of an open month holds of earlier ones. Up to four queries."""
+    corrections = _open_corrections(month, user=user, now=now)
+    bodies = build_bodies(month, zone="", lines=(), corrections=corrections)
+    return {name: body.corrected for name, body in bodies.items()}
 
 
 def list_unsettled(period: Period) -> list[str]:
@@ -165,6 +171,14 @@ def verify_statements() -> list[Fault]:
 
 def _closed_before(month: date) -> list[ClosedMonth]:
     return [one for one in list_closed_months() if one.first < month]
+
+
+def _open_corrections(month: date, *, user: User | None, now: datetime) -> list[tuple[date, Line]]:
+    """Return the corrections that the month would tell if it were closed next; of open months, the first tells them."""
+    closed = _closed_before(month)
+    if not closed or add_months(closed[-1].first, 1) != month:
+        return []
+    return _corrections(closed, posted_until=now, user=user, now=now)
 
 
 def _corrections(

@@ -123,6 +123,9 @@ def test_what_is_not_settled_is_named_and_becomes_a_correction(spend):
     assert thaw(Statement.objects.get(team_name="").body).unsettled == ()
     draft = draft_month(NOVEMBER, zone_name="UTC", now=LATER)["Search"]
     assert draft.corrected.low == 5_400_000_000 * 3_600_000_000
+    # Of two open months the first tells it: once.
+    december = draft_month(date(2026, 12, 1), zone_name="UTC", now=LATER)
+    assert not any(body.corrections for body in december.values())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 import time_machine
 
-from billing.models import LedgerEntry, MeteredInterval, Statement
+from billing.models import LedgerEntry, Meter, MeteredInterval, Statement
 from billing.statements import close_month
 from dashboard.accounts.audit import Actor
 from tests import factories
@@ -33,6 +33,20 @@ def spend(team, other_team):
         LedgerEntry.objects.create(**columns, kind="charge", key=name, posted_at=AT + timedelta(hours=3))
 
 
+def _correct(name: str, *, hours: int, posted_at: datetime) -> None:
+    """Post a further cost of October once it is closed."""
+    meter = Meter.objects.get(name=name)
+    interval = make_interval(meter, start=AT + timedelta(days=1), end=AT + timedelta(days=1, hours=hours))
+    columns = {
+        field.attname: getattr(interval, field.attname)
+        for field in MeteredInterval._meta.concrete_fields
+        if field.name not in {"id", "is_settled"}
+    }
+    LedgerEntry.objects.create(
+        **columns, kind="correction", key=f"{name}-late", posted_at=posted_at, reason="known late"
+    )
+
+
 def _close() -> None:
     close_month(OCTOBER, zone_name="UTC", actor=Actor.for_process("test"), now=NOW)
 
@@ -45,6 +59,23 @@ def test_finance_sees_all_teams_and_may_close(spend):
     for name in ("Search", "Legal", "Unowned"):
         assert name in page
     assert 'href="/costs/statements/2026-10/close/"' in page
+
+
+def test_the_list_has_the_corrections_that_the_open_statement_tells(spend, team):
+    _close()
+    _correct("search-bot", hours=20, posted_at=NOW + timedelta(seconds=1))
+    _correct("left-over", hours=10, posted_at=NOW + timedelta(seconds=1))
+
+    with time_machine.travel(NOW + timedelta(seconds=2), tick=False):
+        finance, viewer = sign_in(factories.make_finance()), sign_in(factories.make_viewer(teams=(team,)))
+        of_team = finance.get(f"/costs/statements/2026-11/{team.pk}/").content.decode()
+        every, own = (client.get("/costs/statements/").content.decode() for client in (finance, viewer))
+
+    for page in (of_team, every, own):
+        assert "108.00" in page
+    assert "54.00" in every
+    assert 'href="/costs/statements/2026-11/unowned/"' in every
+    assert "54.00" not in own
 
 
 def test_a_team_sees_its_own_and_may_not_close(spend, team):

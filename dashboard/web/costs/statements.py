@@ -13,6 +13,7 @@ from django.utils import timezone
 from billing import statements
 from billing.amounts import Cost, add_costs
 from billing.costs import CostQuery, GroupBy, load_costs
+from billing.costs.queries import GONE
 from billing.exports.stream import month_period
 from billing.models import MeterKind, Statement
 from billing.rules import load_rules, reporting_zone
@@ -95,7 +96,7 @@ def _closed_panels(user: User) -> list[MonthPanel]:
 
 
 def _open_panels(user: User, closed: list[MonthPanel], *, now: datetime) -> list[MonthPanel]:
-    """Return the newest open months, as the explorer counts them. One cost query."""
+    """Return the newest open months, as their drafts have them: with what is corrected of closed ones."""
     rules = load_rules()
     zone = reporting_zone(rules)
     this = statements.first_of_month(now, zone_name=rules.reporting_zone)
@@ -109,10 +110,19 @@ def _open_panels(user: User, closed: list[MonthPanel], *, now: datetime) -> list
     panels = []
     for place, piece in reversed(list(enumerate(table.periods))):
         month = statements.first_of_month(piece.start, zone_name=rules.reporting_zone)
-        lines = [
-            TeamLine(row.label if row.key else "", _address(month, row.key), row.buckets[place])
+        corrected = statements.sum_open_corrections(month, user=user, now=now) if latest else {}
+        costs = {
+            (row.key, name): row.buckets[place] + corrected.pop(name, Cost())
             for row in table.rows
-            if row.buckets[place] != Cost() and (row.key or sees_all)
+            for name in [row.label if row.key else ""]
+        }
+        # Who spent nothing may have a correction all the same.
+        keys = {name: str(pk) for pk, name in Team.objects.values_list("pk", "name")} if corrected else {}
+        costs |= {(keys.get(name, name and f"{GONE}{name}"), name): cost for name, cost in corrected.items()}
+        lines = [
+            TeamLine(name, _address(month, key), cost)
+            for (key, name), cost in costs.items()
+            if cost != Cost() and (key or sees_all)
         ]
         panels.append(
             MonthPanel(
