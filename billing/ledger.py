@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 # Meters of one transaction: short enough that readers never wait long for a new picture.
 BATCH_METERS = 100
+NEWLY_PRICED = "Priced late: no price of this time was known when it was posted."
 LATE_KNOWLEDGE = "Known late: the events, looks or bill of this time were read after it was posted."
 _DRAFT_COLUMNS = tuple(one.name for one in fields(SpanDraft))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,7 +34,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class Gathered:
     """What a source found of one meter: spans without hole from `since` on; what ends by `settled_until` is posted.
 
-    `reason` says why posted intervals change, if any do; empty = late knowledge.
+    `reason` says why posted intervals change, if any do; empty = a price or knowledge that came late.
     """
 
     meter: Meter
@@ -129,7 +130,8 @@ def _post_batch(batch: Sequence[Gathered], *, now: datetime) -> PostingResult:
         )
         if not plan.is_empty:
             plans[one.meter.pk] = plan
-            reasons[one.meter.pk] = one.reason or LATE_KNOWLEDGE
+            late = NEWLY_PRICED if plan.reversed and plan.is_priced else LATE_KNOWLEDGE
+            reasons[one.meter.pk] = one.reason or late
     result = PostingResult()
     if plans:
         _write_reversals(plans, reasons, result, now=now)

@@ -55,9 +55,19 @@ class Plan:
         return [one for one in self.deleted if one.is_settled and has_entry(one.draft)]
 
     @property
+    def is_priced(self) -> bool:
+        """True when entries are taken back for one reason: they had no price, and one is known now."""
+        priced = {new.draft.start for new in self.inserted if _has_price(new.draft)}
+        return all(one.draft.start in priced and not _has_price(one.draft) for one in self.reversed)
+
+    @property
     def is_empty(self) -> bool:
         """True when nothing has to be written."""
         return not (self.deleted or self.settled or self.inserted)
+
+
+def _has_price(draft: SpanDraft) -> bool:
+    return draft.nano_usd_per_hour is not None or bool(draft.lump_nano_usd)
 
 
 def has_entry(draft: SpanDraft) -> bool:

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from billing import deployment_source, passes, tasks
 from billing.deployment_source import meter_deployments
-from billing.ledger import Gathered, PostingResult, post_all, post_spans
+from billing.ledger import NEWLY_PRICED, Gathered, PostingResult, post_all, post_spans
 from billing.metering import SpanDraft, free
 from billing.meters import ensure_bill_meter, ensure_meters
 from billing.models import (
@@ -329,6 +329,7 @@ def test_a_price_entered_for_a_posted_past_without_one_corrects_it() -> None:
         ("reversal", None),
         ("correction", H100_NANO_USD_PER_HOUR),
     ]
+    assert set(LedgerEntry.objects.exclude(kind="charge").values_list("reason", flat=True)) == {NEWLY_PRICED}
     assert_whole()
 
 
