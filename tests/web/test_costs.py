@@ -261,6 +261,15 @@ def test_a_filter_does_not_tell_the_name_of_what_is_another_teams(
         assert f"Team: {other_team.name}" not in hidden
 
 
+def test_a_charge_of_an_unknown_price_is_no_stretch_of_no_seconds(desk: Desk, finance_client: Client) -> None:
+    run(desk.endpoint("reserved"), hours=1 / 3_600_000_000, nano_usd_per_hour=None)
+
+    html = read(finance_client, "group=endpoint")
+
+    assert "a one-time charge of an unknown price" in html
+    assert "0 s billed" not in html
+
+
 @pytest.mark.parametrize("offset", ["+23:59", "-23:59"])
 def test_an_offset_that_no_zone_has_is_read_all_the_same(
     desk: Desk, finance_client: Client, offset: str

@@ -143,8 +143,8 @@ def _keep_visible(group: GroupBy, keys: Iterable[str], *, user: User | None) -> 
         return set(keys)
     numbers = {key for key in keys if key.isascii() and key.isdecimal() and len(key) <= MOST_DIGITS}
     words = {key for key in keys if not key.isdecimal()}
-    mine = team_filter(user) if user else None
-    if mine is None or not numbers:
+    mine = None if user is None else team_filter(user)
+    if user is None or mine is None or not numbers:
         return words | numbers
     if group is GroupBy.TEAM:
         return words | numbers & {str(pk) for pk in mine}
