@@ -175,12 +175,15 @@ def _time_download(connection: object, targets: list[str]) -> float:
 
 
 def _forget(tables: list[str]) -> None:
-    """Empty the tables, given children first, and rewrite their files: as new as at the first turn.
+    """Empty the tables, given children first, rewrite their files, and forget the pages: as new as at the first turn.
 
     No TRUNCATE: its CASCADE reaches the ledger of billing, which refuses it even when empty.
     """
     from django.db import connection as database
 
+    from dashboard.together_api import page_memory
+
+    page_memory.forget_all()
     with database.cursor() as cursor:
         for table in tables:
             cursor.execute(f"DELETE FROM {table}")

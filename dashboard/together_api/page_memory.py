@@ -64,3 +64,11 @@ def remember(key: Key, page: RememberedPage) -> None:
         while _entry_count > MOST_ENTRIES:
             oldest = next(iter(_pages))
             _entry_count -= len(_pages.pop(oldest).sightings)
+
+
+def forget_all() -> None:
+    """Forget every page, as a process that has just begun."""
+    global _entry_count
+    with _lock:
+        _pages.clear()
+        _entry_count = 0

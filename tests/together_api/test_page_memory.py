@@ -17,9 +17,8 @@ FILLER = "x" * page_memory.LEAST_BYTES
 
 
 @pytest.fixture(autouse=True)
-def _nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_memory, "_pages", {})
-    monkeypatch.setattr(page_memory, "_entry_count", 0)
+def _nothing_is_remembered() -> None:
+    page_memory.forget_all()
 
 
 def endpoints(*names: str) -> list[dict[str, str]]:
@@ -96,8 +95,7 @@ def test_small_bodies_are_not_remembered():
 
 @given(counts=st.lists(st.integers(0, page_memory.MOST_ENTRIES // 2), min_size=1, max_size=12))
 def test_memory_is_bounded_by_entries_and_forgets_the_oldest_first(counts: list[int]):
-    page_memory._pages.clear()
-    page_memory._entry_count = 0
+    page_memory.forget_all()
     keys = [key_of(Endpoint, FILLER.encode() + bytes([place])) for place in range(len(counts))]
     sighting = Sighting("a", b"1" * 16)
 
