@@ -17,6 +17,7 @@ from billing import budgets
 from billing.budget_rules import Action, Basis, Threshold
 from billing.models import Budget
 from dashboard.accounts.audit import Actor
+from dashboard.accounts.models import Team
 from dashboard.mirror.models import Endpoint, Resource, ResourceKind
 from tests import cost_factories, factories
 from tests.conftest import sign_in
@@ -53,6 +54,13 @@ PAGES = {
     "rl resources": "/rl/resources/{rl_resource}/",
     "rl session": "/rl/sessions/{rl_session}/",
     "rl stop": "/rl/resources/{rl_resource}/stop/",
+    "costs": "/costs/",
+    "costs by endpoint": "/costs/?group=endpoint&period=7d&by=hour",
+    "costs intervals": "/costs/intervals/",
+    "costs units": "/costs/units/",
+    "unowned": "/costs/unowned/",
+    "statements": "/costs/statements/",
+    "export": "/costs/export/",
     "prices": "/costs/prices/",
     "prices filtered": "/costs/prices/?q=e&show=used",
     "general discount": "/costs/prices/sku/*/",
@@ -85,9 +93,9 @@ def meter_endpoints(endpoints: list[Endpoint]) -> None:
         cost_factories.make_interval(meter, start=factories.NOW - timedelta(days=1), end=factories.NOW)
 
 
-def make_budget() -> Budget:
-    """Write a budget of everything that would stop what is idle, and is not reached."""
-    budget = Budget(name="Everything", scope=Budget.Scope.ORGANISATION, nano_usd=10**18)
+def make_budget(team: Team) -> Budget:
+    """Write a budget of the team that would stop what is idle, and is not reached."""
+    budget = Budget(name="Ours", scope=Budget.Scope.TEAM, team=team, nano_usd=10**18)
     drain = Threshold(80, Basis.ACTUAL, Action.DRAIN_IDLE)
     return budgets.save_budget(budget, thresholds=[drain], exempt=(), actor=Actor.for_process("test"))
 
@@ -126,7 +134,7 @@ def test_queries_of_a_page_do_not_grow_with_rows(
     few = [desk.idle(f"few-{number}") for number in range(5)]
     desk.deployment(few[0])
     meter_endpoints(few)
-    ids = {"pk": few[0].pk, "budget": make_budget().pk, **make_resources(desk, 5)}
+    ids = {"pk": few[0].pk, "budget": make_budget(desk.team).pk, **make_resources(desk, 5)}
     first = count_queries(client, name, **ids)
     more = [desk.idle(f"more-{number}") for number in range(55)]
     for endpoint in more:

@@ -178,7 +178,7 @@ def show_interval(request: HttpRequest, pk: int, moment: str) -> HttpResponse:
             "sku_name": describe_sku(interval.sku) if interval.sku else "",
             "subject_url": find_subject_url(meter),
             "owner_url": resolve("costs_owner", meter.pk),
-            "price_url": f"{resolve('costs_price')}?sku={interval.sku}" if interval.sku else "",
+            "price_url": resolve("costs_prices_sku", interval.sku) if interval.sku else "",
             "edges": list_edges(meter, start=interval.start, end=end),
             "postings": list(
                 LedgerEntry.objects.filter(meter=meter, start__lt=end, end__gt=interval.start).order_by(
