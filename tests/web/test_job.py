@@ -344,7 +344,7 @@ def test_the_live_part_is_the_page_without_its_frame(tuned: Resource, viewer_cli
 
     assert "<html" not in html
     assert html.strip().startswith('<div class="ui-stack" id="resource"')
-    assert 'data-live="fine-tune,actions,projects,endpoints"' in html
+    assert 'data-live="fine-tune,actions,projects,endpoints,ownership"' in html
 
 
 def test_details_that_were_never_read_are_asked_for_when_a_person_opens_the_page(
